@@ -1,0 +1,56 @@
+# `make demo`, `make test` and `make serve` need Python 3.11 or later with its venv module, and nothing else.
+
+# Another interpreter: make PYTHON=python3.12 demo
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Pinned packages only: what the machine's own pip configuration would add does not apply to the build.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint format types unit docs clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## Transform the example photo in several styles and strengths, into out/
+	$(BIN)/underpaint demo $(ARGS)
+
+serve: $(READY)  ## Start the server on http://127.0.0.1:8080; ARGS="--port 9000" adds options
+	$(BIN)/underpaint serve $(ARGS)
+
+test: lint types unit  ## Run every check and test, as continuous integration does
+
+lint: $(READY)  ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)  ## Check types
+	$(BIN)/mypy
+
+unit: $(READY)  ## Run the tests; ARGS="tests/wire -k seed" runs some of them
+	$(BIN)/pytest $(ARGS)
+
+format: $(READY)  ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(READY)  ## Write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
+
+clean:  ## Remove the environment, caches and out/
+	rm -rf $(VENV) out dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and alone, so that pip settles on its build (CUDA where PyPI offers one) before all that needs it.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Underpaint needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	    echo "If another one is installed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	    echo "The venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	$(PIP) install --quiet --constraint constraints.txt torch==2.13.0
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
