@@ -1,0 +1,123 @@
+"""The database: one schema for keys, images, tasks and their results.
+
+SQLite in WAL mode, in the data folder. Each room reads and writes its own tables; the schema stands in one place so
+that a migration has one place to change.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("hash", String, nullable=False, unique=True),
+    Column("created_s", Float, nullable=False),
+    Column("last_used_s", Float),
+    Column("revoked_s", Float),
+)
+"""API keys. `hash` is the SHA-256 of the key in hex; the key itself is shown once and never stored."""
+
+images = Table(
+    "images",
+    metadata,
+    Column("image_uuid", String, primary_key=True),
+    Column("extension", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("created_s", Float, nullable=False),
+    Column("expires_s", Float, nullable=False),
+    Column("key_id", String),
+    Index("images_by_expiry", "expires_s"),
+)
+"""Stored images, `kind` "upload" or "result". One name space, as the API has it."""
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("task_uuid", String, primary_key=True),
+    Column("task_type", String, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("base_url", String, nullable=False),
+    Column("asynchronous", Boolean, nullable=False),
+    Column("status", String, nullable=False),
+    Column("seed", Integer),
+    Column("error", JSON),
+    Column("error_status", Integer),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_s", Float, nullable=False),
+    Column("finished_s", Float),
+    Column("expires_s", Float),
+    Index("tasks_by_status", "status"),
+    Index("tasks_by_expiry", "expires_s"),
+)
+"""Accepted tasks, `status` "accepted", "success" or "error". `owner` is the key that sent it, "" without keys."""
+
+results = Table(
+    "results",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("task_uuid", String, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("item", JSON, nullable=False),
+    Column("created_s", Float, nullable=False),
+)
+"""Result items of a task in wire form, without the bytes of pictures: those are in the image store."""
+
+
+class SchemaVersionError(RuntimeError):
+    """The database was written by a newer version of Underpaint."""
+
+
+def open_database(data_dir: Path) -> Engine:
+    """Open, or create, the database in `data_dir`.
+
+    Raises:
+        SchemaVersionError: it was written by a newer version.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{data_dir / 'underpaint.db'}")
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        # WAL lets the command line read and write keys while a server runs. FULL makes a commit survive a power cut,
+        # which is what "accepted" promises.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    with engine.begin() as connection:
+        found = connection.execute(text("PRAGMA user_version")).scalar_one()
+        if found > SCHEMA_VERSION:
+            raise SchemaVersionError(
+                f"{data_dir} holds data of a newer version of Underpaint (schema {found}, this one knows "
+                f"{SCHEMA_VERSION})"
+            )
+        metadata.create_all(connection)
+        connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
+    return engine

@@ -1,0 +1,197 @@
+"""Every setting of Underpaint, in one table.
+
+A setting can be given, in falling order of precedence, as a command line option, as an environment variable
+(`UNDERPAINT_` and its name in capitals) or in a TOML file (`underpaint.toml` in the working directory, or the file that
+`UNDERPAINT_CONFIG` names). The command line, `underpaint config show` and the documentation are all made from
+this table, so a setting is described once, here.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+ENVIRONMENT_PREFIX = "UNDERPAINT_"
+CONFIG_VARIABLE = "UNDERPAINT_CONFIG"
+CONFIG_FILE = "underpaint.toml"
+
+Origin = Literal["default", "file", "environment", "command line"]
+
+
+class SettingsError(ValueError):
+    """A setting has an unknown name or an unusable value. The message names the setting and where it came from."""
+
+
+class Settings(BaseModel):
+    """The values that a process runs with. Immutable: a change takes a restart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    host: str = Field("127.0.0.1", description="Address that the server listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that the server listens on; 0 takes any free one.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="URL under which clients reach the server, for the links to results; by default the one that "
+        "each client used.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("underpaint", appauthor=False)),
+        description="Folder for images, tasks, keys and the list of installed models.",
+    )
+    alias: dict[str, str] = Field(
+        default_factory=dict,
+        description="Model identifiers to answer with other models, as AIR=AIR; several are separated by commas.",
+    )
+    default_model: str = Field("underpaint:1@1", description="Model of the command line and of the Python library.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where models run; auto takes CUDA, then Apple's MPS, then the CPU."
+    )
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="Precision of the weights; auto is float16 on a GPU and float32 on a CPU."
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads of the engine; by default one for each core.")
+    models_loaded: int = Field(2, ge=1, description="How many models are kept in memory at once.")
+    max_rows: int = Field(
+        8,
+        ge=2,
+        description="Most rows in one forward pass; a job with guidance takes two, one without takes one.",
+    )
+    queue_limit: int = Field(
+        1000,
+        ge=1,
+        description="Most results that may wait or run at once; a task beyond it is refused with a 429.",
+    )
+    engine_stall_s: float = Field(
+        600, gt=0, description="Seconds without a sign of life after which a busy engine process is replaced."
+    )
+    sync_timeout_s: float = Field(
+        600,
+        gt=0,
+        description="Seconds that a synchronous task may take before its caller is told to poll for it.",
+    )
+    result_ttl_s: float = Field(
+        7 * 86400,
+        ge=60,
+        description="Seconds for which results and finished tasks are kept, where a task has no ttl.",
+    )
+    upload_ttl_s: float = Field(
+        30 * 86400, ge=60, description="Seconds for which an uploaded image is kept after its last use."
+    )
+    max_request_bytes: int = Field(64 * 2**20, ge=2**10, description="Largest request body or socket message.")
+    max_image_bytes: int = Field(32 * 2**20, ge=2**10, description="Largest encoded image, given or fetched.")
+    max_image_pixels: int = Field(50_000_000, ge=2**14, description="Most pixels in an image, given or fetched.")
+    fetch_timeout_s: float = Field(20, gt=0, description="Seconds that fetching an image from a URL may take in all.")
+    fetch_allow_private: bool = Field(
+        False, description="Whether images may be fetched from loopback and private addresses."
+    )
+    fetch_allowed_hosts: tuple[str, ...] = Field(
+        (), description="If any are given, the only hosts from which images are fetched."
+    )
+    embed_parameters: bool = Field(
+        True, description="Whether results carry prompt, seed and the other parameters in their metadata."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log lines shown.")
+    log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _home(cls, value: Path) -> Path:
+        """Outside of a shell nobody else reads the `~`."""
+        return value.expanduser()
+
+    @field_validator("alias", mode="before")
+    @classmethod
+    def _alias_pairs(cls, value: object) -> object:
+        """Accept `["A=B", ...]` and `"A=B,C=D"` beside a table."""
+        if isinstance(value, Mapping):
+            return dict(value)
+        pairs = {}
+        for pair in _listed(value):
+            name, separator, target = pair.partition("=")
+            if not (name and separator and target):
+                raise ValueError(f"{pair!r} is not of the form AIR=AIR")
+            pairs[name.strip()] = target.strip()
+        return pairs
+
+    @field_validator("fetch_allowed_hosts", mode="before")
+    @classmethod
+    def _host_list(cls, value: object) -> object:
+        return tuple(_listed(value))
+
+
+def _listed(value: object) -> list[str]:
+    """The items of a list, or of a string with commas, without empty ones."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list, or text with commas")
+    return [item for item in (str(item).strip() for item in value) if item]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectiveSettings:
+    """Settings together with where each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
+
+def load_settings(
+    overrides: Annotated[Mapping[str, Any], "from the command line; None counts as not given"] | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    working_dir: Path | None = None,
+) -> EffectiveSettings:
+    """Merge command line, environment, file and defaults.
+
+    Raises:
+        SettingsError: a value does not fit its setting, an `UNDERPAINT_` variable or a key of the file is not the
+            name of one, or the file cannot be read.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = dict.fromkeys(Settings.model_fields, "default")
+    layers: tuple[tuple[Origin, Mapping[str, Any]], ...] = (
+        ("file", _file_layer(environ, working_dir or Path.cwd())),
+        ("environment", _environment_layer(environ)),
+        ("command line", {name: value for name, value in (overrides or {}).items() if value is not None}),
+    )
+    for origin, layer in layers:
+        for name, value in layer.items():
+            if name not in Settings.model_fields:
+                raise SettingsError(f"there is no setting {name!r} (from the {origin})")
+            values[name] = value
+            origins[name] = origin
+    try:
+        settings = Settings(**values)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        name = str(first["loc"][0])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"setting {name!r} (from the {origins[name]}): {reason}") from None
+    return EffectiveSettings(settings=settings, origins=origins)
+
+
+def _environment_layer(environ: Mapping[str, str]) -> dict[str, str]:
+    """Empty variables count as not given: that is how container files leave one out."""
+    return {
+        variable.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for variable, value in environ.items()
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable != CONFIG_VARIABLE and value
+    }
+
+
+def _file_layer(environ: Mapping[str, str], working_dir: Path) -> dict[str, Any]:
+    named = environ.get(CONFIG_VARIABLE)
+    path = Path(named) if named else working_dir / CONFIG_FILE
+    if not named and not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+        raise SettingsError(f"the configuration file {path} cannot be read: {failure}") from None
