@@ -1,0 +1,78 @@
+"""The task protocol as types: tasks in, results and errors out. No input or output happens here."""
+
+from underpaint.wire.air import Air
+from underpaint.wire.envelope import frames, http_reply
+from underpaint.wire.errors import ERROR_CODES, ErrorCode, TaskError, find_error_code
+from underpaint.wire.image_inference import (
+    BLANK_PROMPT,
+    DeliveryMethod,
+    Fit,
+    ImageInferenceTask,
+    OutputFormat,
+    OutputType,
+    PromptWeighting,
+)
+from underpaint.wire.model_search import ModelSearchTask
+from underpaint.wire.polling import GetResponseTask, GetTaskDetailsTask
+from underpaint.wire.results import (
+    Acknowledgement,
+    AuthenticationResult,
+    FoundModel,
+    ImageResult,
+    MediaDeleteResult,
+    MediaUploadResult,
+    ModelSearchResult,
+    Pong,
+    ProcessingStatus,
+    TaskDetailsResult,
+    UploadResult,
+)
+from underpaint.wire.schedulers import FLOW_SCHEDULER_NAMES, SCHEDULER_NAMES
+from underpaint.wire.schema import json_schema
+from underpaint.wire.session import AuthenticationTask, PingTask
+from underpaint.wire.tasks import MAX_TASKS, TASK_MODELS, Task, parse_request, parse_task, task_identity
+from underpaint.wire.uploads import ImageUploadTask, MediaStorageTask
+
+__all__ = [
+    "BLANK_PROMPT",
+    "ERROR_CODES",
+    "FLOW_SCHEDULER_NAMES",
+    "MAX_TASKS",
+    "SCHEDULER_NAMES",
+    "TASK_MODELS",
+    "Acknowledgement",
+    "Air",
+    "AuthenticationResult",
+    "AuthenticationTask",
+    "DeliveryMethod",
+    "ErrorCode",
+    "Fit",
+    "FoundModel",
+    "GetResponseTask",
+    "GetTaskDetailsTask",
+    "ImageInferenceTask",
+    "ImageResult",
+    "ImageUploadTask",
+    "MediaDeleteResult",
+    "MediaStorageTask",
+    "MediaUploadResult",
+    "ModelSearchResult",
+    "ModelSearchTask",
+    "OutputFormat",
+    "OutputType",
+    "PingTask",
+    "Pong",
+    "ProcessingStatus",
+    "PromptWeighting",
+    "Task",
+    "TaskDetailsResult",
+    "TaskError",
+    "UploadResult",
+    "find_error_code",
+    "frames",
+    "http_reply",
+    "json_schema",
+    "parse_request",
+    "parse_task",
+    "task_identity",
+]

@@ -1,0 +1,289 @@
+"""The task that makes pictures: from text, or from a picture and text."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from underpaint.wire.air import Air
+from underpaint.wire.errors import TaskError, parameter_code
+from underpaint.wire.fields import IdentifiedTask, Integer, OptionalInteger
+from underpaint.wire.parameters import (
+    CACHE_SWITCHES,
+    IGNORED_PARAMETERS,
+    UNSUPPORTED_INPUTS,
+    UNSUPPORTED_PARAMETERS,
+    says_nothing,
+)
+from underpaint.wire.schedulers import SCHEDULER_NAMES, canonical_scheduler_name
+from underpaint.wire.violations import check_names
+
+OutputType = Literal["URL", "base64Data", "dataURI"]
+OutputFormat = Literal["JPG", "PNG", "WEBP"]
+DeliveryMethod = Literal["sync", "async"]
+PromptWeighting = Literal["compel", "sdEmbeds"]
+Fit = Literal["stretch", "cover", "contain"]
+
+BLANK_PROMPT = "__BLANK__"
+"""What a client sends as a prompt to say that no text guides the picture."""
+
+_SPELLINGS = {
+    name.casefold(): name for names in (OutputType, OutputFormat, PromptWeighting) for name in get_args(names)
+} | {"jpeg": "JPG"}
+
+
+def _documented_spelling(value: object) -> object:
+    return _SPELLINGS.get(value.casefold(), value) if isinstance(value, str) else value
+
+
+def _distinct_output_types(value: object) -> object:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list):
+        return value
+    distinct: list[object] = []
+    for each in value:
+        spelled = _documented_spelling(each)
+        if spelled not in get_args(OutputType):
+            return (spelled,)
+        if spelled not in distinct:
+            distinct.append(spelled)
+    return tuple(distinct) or ("URL",)
+
+
+def _without_surrounding_space(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _without_blank_marker(value: str) -> str:
+    return "" if value == BLANK_PROMPT else value
+
+
+def _model_identifier(value: str) -> str:
+    return str(Air.parse(value))
+
+
+def _scheduler_name(value: str | None) -> str | None:
+    if value is None or value in SCHEDULER_NAMES:
+        return value
+    canonical = canonical_scheduler_name(value)
+    raise PydanticCustomError(
+        "scheduler_name",
+        "{reason}",
+        {
+            "reason": "must be one of the scheduler names of the API, spelled exactly",
+            "hint": f" Did you mean '{canonical}'?" if canonical else "",
+            "allowed_values": list(SCHEDULER_NAMES),
+        },
+    )
+
+
+Prompt = Annotated[str, BeforeValidator(_without_surrounding_space), AfterValidator(_without_blank_marker)]
+
+
+def _with_lenient_forms(schema: dict[str, Any]) -> None:
+    """Add to the JSON Schema what is read besides the plain form of the attributes."""
+    properties = schema["properties"]
+    output_types = properties["outputType"].pop("items")
+    properties["outputType"]["oneOf"] = [output_types, {"type": "array", "items": output_types}]
+    del properties["outputType"]["type"]
+    properties["inputs"] = {
+        "type": "object",
+        "description": "another place for seedImage",
+        "properties": {"seedImage": {"type": "string", "minLength": 1}},
+    }
+    properties["safety"] = {
+        "type": "object",
+        "description": "another way to say checkNSFW; mode outweighs checkContent",
+        "properties": {"checkContent": {"type": "boolean"}, "mode": {"enum": ["none", "fast", "full"]}},
+    }
+
+
+class ImageInferenceTask(IdentifiedTask):
+    """Asks for one or several pictures.
+
+    Prompts lose surrounding white space and may have 1 to 3000 characters. (The documentation says 2 to 3000,
+    later error texts of the hosted service 1; one letter does no harm.) The positive prompt is required, as
+    documented: `__BLANK__` asks for a picture without text guidance, and reads as the empty string here. The
+    Python client leaves an empty prompt out of the task, and its user gets the error that says what to send.
+
+    Attributes:
+        delivery_method: whether the reply waits for the pictures.
+        include_cost: whether results carry their cost.
+        output_type: the forms in which each picture is returned.
+        output_format: file format of the pictures.
+        output_quality: of the encoder, 20 to 99.
+        ttl_s: seconds until the picture's URL ends; None for the server's own rule.
+        model: AIR identifier, in its short form.
+        positive_prompt: what guides the picture; "" for no text guidance.
+        negative_prompt: what the picture is led away from; "" for nothing.
+        seed_image: the picture to transform: UUID, data URI, bare base64 or URL. None makes a picture from
+            text alone.
+        strength: how much of the seed image is given up, 0 to 1.
+        width, height: of the picture in pixels, 128 to 2048, multiples of 64.
+        steps: denoising steps of a full run, 1 to 100; None for the model's default.
+        scheduler: a name of `SCHEDULER_NAMES`; None for the model's default.
+        seed: 1 to 2^63 - 1; None to draw one.
+        cfg_scale: guidance scale, 0 to 50, where 0 and 1 mean no guidance; None for the model's default.
+        clip_skip: text encoder layers to skip beyond what the model skips.
+        prompt_weighting: syntax of weights within prompts; None for plain text.
+        number_results: how many pictures, 1 to 20.
+        check_nsfw: whether results say if they are unsafe.
+        fit: how a seed image of another aspect ratio fills the picture: stretched to it, cut to it ("cover"),
+            or whole within it ("contain"). An extension; the API itself only stretches.
+    """
+
+    ignored: ClassVar[Mapping[str, str]] = IGNORED_PARAMETERS
+    unsupported: ClassVar[Mapping[str, str]] = UNSUPPORTED_PARAMETERS
+
+    model_config = ConfigDict(json_schema_extra=_with_lenient_forms)
+
+    task_type: Literal["imageInference"] = "imageInference"
+    delivery_method: DeliveryMethod = Field(
+        default="sync", description="whether the reply waits for the pictures"
+    )
+    include_cost: bool = Field(default=False, description="whether results carry their cost")
+    output_type: Annotated[tuple[OutputType, ...], BeforeValidator(_distinct_output_types)] = Field(
+        default=("URL",), description="the form of the results; one or a list"
+    )
+    output_format: Annotated[OutputFormat, BeforeValidator(_documented_spelling)] = Field(
+        default="JPG", description="file format of the results, in any case"
+    )
+    output_quality: Integer = Field(default=95, ge=20, le=99, description="quality of the encoder")
+    # The upper bound keeps the moment of expiry a date.
+    ttl_s: OptionalInteger = Field(
+        default=None, ge=60, le=2**31 - 1, description="seconds until the result's URL ends"
+    )
+    model: Annotated[str, AfterValidator(_model_identifier)] = Field(
+        description="AIR identifier of the model"
+    )
+    positive_prompt: Prompt = Field(
+        min_length=1, max_length=3000, description="what guides the picture; __BLANK__ for no text guidance"
+    )
+    negative_prompt: Prompt = Field(
+        default="", max_length=3000, description="what the picture is led away from"
+    )
+    seed_image: str | None = Field(
+        default=None, min_length=1, description="the picture to transform: UUID, data URI, bare base64 or URL"
+    )
+    strength: float = Field(default=0.8, ge=0, le=1, description="how much of the seed image is given up")
+    width: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
+    height: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
+    steps: OptionalInteger = Field(
+        default=None, ge=1, le=100, description="denoising steps; default: the model's"
+    )
+    scheduler: Annotated[str | None, AfterValidator(_scheduler_name)] = Field(
+        default=None,
+        description="sampling algorithm; default: the model's",
+        json_schema_extra={"enum": list(SCHEDULER_NAMES)},
+    )
+    seed: OptionalInteger = Field(
+        default=None, ge=1, le=2**63 - 1, description="makes results repeatable; default: random"
+    )
+    cfg_scale: float | None = Field(
+        default=None, ge=0, le=50, description="guidance scale, 0 and 1 turn it off; default: the model's"
+    )
+    clip_skip: Integer = Field(
+        default=0, ge=0, le=2, description="text encoder layers to skip beyond the model's own"
+    )
+    prompt_weighting: Annotated[PromptWeighting | None, BeforeValidator(_documented_spelling)] = Field(
+        default=None, description="syntax of weights within prompts"
+    )
+    number_results: Integer = Field(default=1, ge=1, le=20, description="how many pictures")
+    check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
+    fit: Fit = Field(
+        default="stretch", description="how a seed image of another shape fills the picture (extension)"
+    )
+
+    @classmethod
+    def fold(cls, parameters: dict[str, object]) -> dict[str, object]:
+        """Read `inputs` and `safety`, and drop what is written out but switched off."""
+        folded = dict(parameters)
+        _fold_inputs(folded)
+        _fold_safety(folded)
+        _fold_acceleration(folded)
+        _fold_prompt_weighting(folded)
+        return folded
+
+
+def _object(parameters: dict[str, object], name: str) -> dict[str, object]:
+    """Take an object-valued parameter out of the parameters, without its nulls; empty where absent."""
+    value = parameters.pop(name, None)
+    if value is None or value == []:
+        return {}
+    if not isinstance(value, dict):
+        raise TaskError(
+            parameter_code("invalid", name), f"'{name}' must be an object.", parameter=name, type="object"
+        )
+    return {key: member for key, member in value.items() if member is not None}
+
+
+def _fold_inputs(parameters: dict[str, object]) -> None:
+    inputs = _object(parameters, "inputs")
+    check_names(inputs, known=("seedImage",), unsupported=UNSUPPORTED_INPUTS, within="inputs.")
+    nested, outer = inputs.get("seedImage"), parameters.get("seedImage")
+    if outer is None and nested is not None:
+        parameters["seedImage"] = nested
+    elif isinstance(outer, str) and nested is not None and nested != outer:
+        raise TaskError(
+            "incompatibleParameters",
+            "'seedImage' and 'inputs.seedImage' are different pictures; give one of them.",
+            parameter=["seedImage", "inputs.seedImage"],
+        )
+
+
+def _fold_safety(parameters: dict[str, object]) -> None:
+    safety = _object(parameters, "safety")
+    check_names(safety, known=("checkContent", "mode", "tolerance", "checkInputs"), within="safety.")
+    check_content, mode = safety.get("checkContent", False), safety.get("mode")
+    if not isinstance(check_content, bool):
+        raise TaskError(
+            "invalidSafetyCheckContent",
+            "'safety.checkContent' must be true or false.",
+            parameter="safety.checkContent",
+            type="boolean",
+        )
+    modes = ("none", "fast", "full")
+    if mode is not None and mode not in modes:
+        raise TaskError(
+            "invalidSafetyMode",
+            "'safety.mode' must be one of 'none', 'fast' and 'full'.",
+            parameter="safety.mode",
+            type="string",
+            allowed_values=list(modes),
+        )
+    if mode is not None:
+        parameters["checkNSFW"] = mode != "none"
+    elif check_content:
+        parameters["checkNSFW"] = True
+
+
+def _fold_acceleration(parameters: dict[str, object]) -> None:
+    acceleration = parameters.get("acceleration", "none")
+    presets = ("none", "low", "medium", "high")
+    if acceleration not in presets:
+        raise TaskError(
+            "invalidAcceleration",
+            "'acceleration' must be one of 'none', 'low', 'medium' and 'high'.",
+            parameter="acceleration",
+            type="string",
+            allowed_values=list(presets),
+        )
+    if acceleration == "none":
+        parameters.pop("acceleration", None)
+    options = _object(parameters, "acceleratorOptions")
+    if not all(says_nothing(options.get(switch)) for switch in CACHE_SWITCHES):
+        parameters["acceleratorOptions"] = options
+
+
+def _fold_prompt_weighting(parameters: dict[str, object]) -> None:
+    value = parameters.get("promptWeighting")
+    if value == "":
+        del parameters["promptWeighting"]
+    elif isinstance(value, str) and _documented_spelling(value) in get_args(PromptWeighting):
+        raise TaskError(
+            "unsupportedParameter",
+            "'promptWeighting' is not supported by this server: prompt weighting is not available.",
+            parameter="promptWeighting",
+        )

@@ -1,0 +1,246 @@
+"""What tasks end in: result items, typed, and their form on the wire.
+
+No item ever holds a null: strict clients refuse a whole reply for one. An absent value is an absent key.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+def _present(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageResult:
+    """One generated image.
+
+    Attributes:
+        image_uuid: distinct for every image, and distinct from the task's UUID; usable as a later
+            `seedImage`.
+        seed: with the same parameters, gives the same image again.
+        image_url: absolute, and readable without a key.
+        image_base64_data: the encoded file in base64.
+        image_data_uri: the encoded file as `data:<mediaType>;base64,...`.
+        nsfw_content: whether the picture was found unsafe; None when that was not asked.
+        cost: in USD; None when it was not asked.
+        effective_steps: denoising steps that ran, `round(steps x strength)` with a seed image. An extension
+            of this server: no official client minds the extra key.
+        status: "success" in the reply to getResponse, where clients count only items that have it.
+    """
+
+    task_uuid: str
+    image_uuid: str
+    seed: int
+    image_url: str | None = None
+    image_base64_data: str | None = None
+    image_data_uri: str | None = None
+    nsfw_content: bool | None = None
+    cost: float | None = None
+    effective_steps: int | None = None
+    status: str | None = None
+    task_type: str = "imageInference"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            imageUUID=self.image_uuid,
+            imageURL=self.image_url,
+            imageBase64Data=self.image_base64_data,
+            imageDataURI=self.image_data_uri,
+            seed=self.seed,
+            NSFWContent=self.nsfw_content,
+            cost=self.cost,
+            effectiveSteps=self.effective_steps,
+            status=self.status,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadResult:
+    """A stored upload. `image_url` is not optional: the Python client fails without it."""
+
+    task_uuid: str
+    image_uuid: str
+    image_url: str
+    task_type: str = "imageUpload"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            imageUUID=self.image_uuid,
+            imageURL=self.image_url,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaUploadResult:
+    """A stored upload, as mediaStorage names it. The UUID is of the same name space as an image's."""
+
+    task_uuid: str
+    media_uuid: str
+    media_url: str
+    task_type: str = "mediaStorage"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            operation="upload",
+            mediaUUID=self.media_uuid,
+            mediaURL=self.media_url,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaDeleteResult:
+    """A stored image is gone."""
+
+    task_uuid: str
+    media_uuid: str
+    task_type: str = "mediaStorage"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type, taskUUID=self.task_uuid, operation="delete", mediaUUID=self.media_uuid
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acknowledgement:
+    """An async task was accepted. Holds nothing else, since clients take more than this for the result."""
+
+    task_type: str
+    task_uuid: str
+
+    def item(self) -> dict[str, object]:
+        return _present(taskType=self.task_type, taskUUID=self.task_uuid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessingStatus:
+    """What getResponse says of a generation that still runs.
+
+    Attributes:
+        task_type: of the original task, not "getResponse".
+        progress: percent of the denoising steps done, 0 to 100.
+    """
+
+    task_type: str
+    task_uuid: str
+    progress: int | None = None
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type, taskUUID=self.task_uuid, status="processing", progress=self.progress
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundModel:
+    """One model of a search.
+
+    The fields without a default, `hero_image` and `comment` must be in the item even when there is nothing to
+    say: the Python client fails without them.
+    """
+
+    air: str
+    name: str
+    version: str
+    category: str
+    architecture: str
+    tags: Sequence[str] = ()
+    private: bool = False
+    hero_image: str = ""
+    comment: str = ""
+    type: str | None = None
+    default_width: int | None = None
+    default_height: int | None = None
+    default_steps: int | None = None
+    default_scheduler: str | None = None
+    default_cfg: float | None = None
+    default_strength: float | None = None
+    default_weight: float | None = None
+    conditioning: str | None = None
+    positive_trigger_words: str | None = None
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            air=self.air,
+            name=self.name,
+            version=self.version,
+            category=self.category,
+            architecture=self.architecture,
+            type=self.type,
+            tags=list(self.tags),
+            heroImage=self.hero_image,
+            private=self.private,
+            comment=self.comment,
+            defaultWidth=self.default_width,
+            defaultHeight=self.default_height,
+            defaultSteps=self.default_steps,
+            defaultScheduler=self.default_scheduler,
+            defaultCFG=self.default_cfg,
+            defaultStrength=self.default_strength,
+            defaultWeight=self.default_weight,
+            conditioning=self.conditioning,
+            positiveTriggerWords=self.positive_trigger_words,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSearchResult:
+    """A page of models. `total_results` counts all that match, on this page or not."""
+
+    task_uuid: str
+    total_results: int
+    results: Sequence[FoundModel]
+    task_type: str = "modelSearch"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            totalResults=self.total_results,
+            results=[model.item() for model in self.results],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskDetailsResult:
+    """What was asked and answered under a taskUUID: the tasks as they were sent, and the envelope of the
+    reply.
+    """
+
+    task_uuid: str
+    request: Sequence[Mapping[str, object]]
+    response: Mapping[str, object]
+    task_type: str = "getTaskDetails"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            request=[dict(task) for task in self.request],
+            response=dict(self.response),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthenticationResult:
+    """The connection is authenticated. Has no taskUUID: one client would not recognise the item with it."""
+
+    connection_session_uuid: str
+
+    def item(self) -> dict[str, object]:
+        return _present(taskType="authentication", connectionSessionUUID=self.connection_session_uuid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pong:
+    """The answer to a ping. Goes into a frame of its own: one client drops whatever shares it."""
+
+    def item(self) -> dict[str, object]:
+        return _present(taskType="ping", pong=True)

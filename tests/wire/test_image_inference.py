@@ -1,0 +1,519 @@
+"""Every parameter of imageInference: what is accepted, what is refused, and the one error that says so."""
+
+import copy
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from underpaint.wire import (
+    SCHEDULER_NAMES,
+    ImageInferenceTask,
+    TaskError,
+    find_error_code,
+    parse_task,
+)
+from underpaint.wire.parameters import IGNORED_PARAMETERS, UNSUPPORTED_INPUTS, UNSUPPORTED_PARAMETERS
+
+TASK_UUID = "b8c4d952-7f27-4a6e-bc9a-83f01d1c6d59"
+MINIMAL: dict[str, object] = {
+    "taskType": "imageInference",
+    "taskUUID": TASK_UUID,
+    "model": "runware:101@1",
+    "positivePrompt": "A wide desert",
+    "width": 512,
+    "height": 768,
+}
+
+
+def inference(**parameters: object) -> ImageInferenceTask:
+    task = parse_task(MINIMAL | parameters)
+    assert isinstance(task, ImageInferenceTask)
+    return task
+
+
+def refusal(raw: dict[str, object]) -> dict[str, object]:
+    with pytest.raises(TaskError) as caught:
+        parse_task(raw)
+    assert find_error_code(caught.value.code) is not None
+    assert caught.value.status_code == 400
+    return caught.value.item(task_uuid=None, task_type=None)
+
+
+PROMPT = (
+    "A wide desert with soft sand dunes, dry air, and scattered cacti under a clear blue sky, "
+    "watercolor painting style"
+)
+
+
+def test_the_request_of_the_guide() -> None:
+    task = parse_task(
+        {
+            "taskType": "imageInference",
+            "taskUUID": "b8c4d952-7f27-4a6e-bc9a-83f01d1c6d59",
+            "model": "runware:101@1",
+            "positivePrompt": PROMPT,
+            "seedImage": "c64351d5-4c59-42f7-95e1-eace013eddab",
+            "strength": 0.9,
+            "width": 1024,
+            "height": 1024,
+            "steps": 30,
+        }
+    )
+    assert task == ImageInferenceTask(
+        task_uuid="b8c4d952-7f27-4a6e-bc9a-83f01d1c6d59",
+        model="runware:101@1",
+        positive_prompt=PROMPT,
+        seed_image="c64351d5-4c59-42f7-95e1-eace013eddab",
+        strength=0.9,
+        width=1024,
+        height=1024,
+        steps=30,
+    )
+
+
+def test_what_is_left_out_has_the_documented_default() -> None:
+    assert inference().model_dump() == {
+        "task_uuid": TASK_UUID,
+        "task_type": "imageInference",
+        "delivery_method": "sync",
+        "include_cost": False,
+        "output_type": ("URL",),
+        "output_format": "JPG",
+        "output_quality": 95,
+        "ttl_s": None,
+        "model": "runware:101@1",
+        "positive_prompt": "A wide desert",
+        "negative_prompt": "",
+        "seed_image": None,
+        "strength": 0.8,
+        "width": 512,
+        "height": 768,
+        "steps": None,
+        "scheduler": None,
+        "seed": None,
+        "cfg_scale": None,
+        "clip_skip": 0,
+        "prompt_weighting": None,
+        "number_results": 1,
+        "check_nsfw": False,
+        "fit": "stretch",
+    }
+
+
+ACCEPTED: list[tuple[str, object, str, object]] = [
+    ("model", "civitai:101055@128078", "model", "civitai:101055@128078"),
+    ("model", "urn:air:sdxl:checkpoint:civitai:101055@128078", "model", "civitai:101055@128078"),
+    ("positivePrompt", "x", "positive_prompt", "x"),
+    ("positivePrompt", "x" * 3000, "positive_prompt", "x" * 3000),
+    ("positivePrompt", "  a cat\n", "positive_prompt", "a cat"),
+    ("positivePrompt", "__BLANK__", "positive_prompt", ""),
+    ("negativePrompt", "", "negative_prompt", ""),
+    ("negativePrompt", "x" * 3000, "negative_prompt", "x" * 3000),
+    ("negativePrompt", "__BLANK__", "negative_prompt", ""),
+    ("seedImage", "https://example.com/a.png", "seed_image", "https://example.com/a.png"),
+    ("strength", 0, "strength", 0.0),
+    ("strength", 1, "strength", 1.0),
+    ("strength", 0.35, "strength", 0.35),
+    ("width", 128, "width", 128),
+    ("width", 2048, "width", 2048),
+    ("height", 128, "height", 128),
+    ("height", 2048, "height", 2048),
+    ("height", 640.0, "height", 640),
+    ("steps", 1, "steps", 1),
+    ("steps", 100, "steps", 100),
+    ("steps", 30.0, "steps", 30),
+    ("seed", 1, "seed", 1),
+    ("seed", 2**63 - 1, "seed", 2**63 - 1),
+    ("CFGScale", 0, "cfg_scale", 0.0),
+    ("CFGScale", 50, "cfg_scale", 50.0),
+    ("CFGScale", 7.5, "cfg_scale", 7.5),
+    ("clipSkip", 0, "clip_skip", 0),
+    ("clipSkip", 2, "clip_skip", 2),
+    ("promptWeighting", "", "prompt_weighting", None),
+    ("numberResults", 1, "number_results", 1),
+    ("numberResults", 20, "number_results", 20),
+    ("outputType", "URL", "output_type", ("URL",)),
+    ("outputType", "base64data", "output_type", ("base64Data",)),
+    ("outputType", "dataURI", "output_type", ("dataURI",)),
+    ("outputType", ["dataURI", "url", "URL"], "output_type", ("dataURI", "URL")),
+    ("outputType", [], "output_type", ("URL",)),
+    ("outputFormat", "png", "output_format", "PNG"),
+    ("outputFormat", "WEBP", "output_format", "WEBP"),
+    ("outputFormat", "jpg", "output_format", "JPG"),
+    ("outputFormat", "jpeg", "output_format", "JPG"),
+    ("outputQuality", 20, "output_quality", 20),
+    ("outputQuality", 99, "output_quality", 99),
+    ("includeCost", True, "include_cost", True),
+    ("ttl", 60, "ttl_s", 60),
+    ("ttl", 2**31 - 1, "ttl_s", 2**31 - 1),
+    ("deliveryMethod", "async", "delivery_method", "async"),
+    ("checkNSFW", True, "check_nsfw", True),
+    ("safety", {"checkContent": True}, "check_nsfw", True),
+    ("safety", {"mode": "fast"}, "check_nsfw", True),
+    ("safety", {"mode": "none", "checkContent": True}, "check_nsfw", False),
+    ("safety", {"mode": None, "checkContent": None, "tolerance": False}, "check_nsfw", False),
+    ("fit", "cover", "fit", "cover"),
+    ("fit", "contain", "fit", "contain"),
+    ("inputs", {"seedImage": "c64351d5", "mask": None}, "seed_image", "c64351d5"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "value", "attribute", "expected"), ACCEPTED)
+def test_a_value_is_accepted(parameter: str, value: object, attribute: str, expected: object) -> None:
+    read = getattr(inference(**{parameter: value}), attribute)
+    assert read == expected
+    assert type(read) is type(expected)
+
+
+@pytest.mark.parametrize("name", SCHEDULER_NAMES)
+def test_every_scheduler_name_is_accepted(name: str) -> None:
+    assert inference(scheduler=name).scheduler == name
+
+
+WHOLE = [True, "30", 30.5, [30], {}, float("nan"), float("inf"), 10**400, -(10**400)]
+REAL = [True, "0.5", [0.5], {}, float("nan"), float("inf"), 10**400, -(10**400)]
+TEXT = [7, True, 0.5, ["x"], {"x": "y"}, "\ud800"]
+FLAG = [0, 1, "true", [], {}]
+
+REFUSED: list[tuple[str, str, list[Any]]] = [
+    ("taskUUID", "string", ["", "x" * 65, "not a uuid", "a\n", 7, ["x"]]),
+    ("model", "string", ["", "flux", "runware:101", "101", *TEXT]),
+    ("positivePrompt", "string", ["", " \n", "x" * 3001, *TEXT]),
+    ("negativePrompt", "string", ["x" * 3001, *TEXT]),
+    ("seedImage", "string", ["", *TEXT]),
+    ("strength", "float", [-0.01, 1.01, *REAL]),
+    ("width", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
+    ("height", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
+    ("steps", "integer", [0, -1, 101, *WHOLE]),
+    ("scheduler", "string", ["", "Euler b", "x" * 1000, *TEXT]),
+    ("seed", "integer", [0, -1, 2**63, *WHOLE]),
+    ("CFGScale", "float", [-0.1, 50.1, *REAL]),
+    ("clipSkip", "integer", [-1, 3, *WHOLE]),
+    ("promptWeighting", "string", ["a1111", *TEXT]),
+    ("numberResults", "integer", [0, -1, 21, *WHOLE]),
+    ("outputType", "string|string[]", ["", "png", ["URL", "png"], [["URL"]], [None], *TEXT]),
+    ("outputFormat", "string", ["", "gif", *TEXT]),
+    ("outputQuality", "integer", [19, 100, *WHOLE]),
+    ("includeCost", "boolean", FLAG),
+    ("ttl", "integer", [59, 0, -1, 2**31, *WHOLE]),
+    ("deliveryMethod", "string", ["", "stream", "SYNC", *TEXT]),
+    ("checkNSFW", "boolean", FLAG),
+    ("fit", "string", ["", "fill", *TEXT]),
+    ("acceleration", "string", ["turbo", 1, ["low"]]),
+    ("inputs", "object", ["x", 1, True, ["x"]]),
+    ("safety", "object", ["x", 1, True, ["x"]]),
+    ("acceleratorOptions", "object", ["x", 1, True, ["x"]]),
+]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "type_name", "value"),
+    [(parameter, type_name, value) for parameter, type_name, values in REFUSED for value in values],
+)
+def test_a_value_is_refused_with_the_parameters_name_and_type(
+    parameter: str, type_name: str, value: object
+) -> None:
+    error = refusal(MINIMAL | {parameter: value})
+    assert error["code"] == "invalid" + parameter[0].upper() + parameter[1:]
+    assert error["parameter"] == parameter
+    assert error["type"] == type_name
+    assert str(error["message"]).startswith(f"'{parameter}' must be ")
+    assert len(str(error["message"])) < 300
+
+
+def test_every_parameter_has_its_range_checked() -> None:
+    assert set(ImageInferenceTask.wire_names()) <= {parameter for parameter, _, _ in REFUSED} | {"taskType"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "item"),
+    [
+        (
+            {"steps": 0},
+            {
+                "code": "invalidSteps",
+                "message": "'steps' must be an integer between 1 and 100, not 0.",
+                "parameter": "steps",
+                "type": "integer",
+            },
+        ),
+        (
+            {"width": 500},
+            {
+                "code": "invalidWidth",
+                "message": "'width' must be an integer between 128 and 2048, divisible by 64, not 500.",
+                "parameter": "width",
+                "type": "integer",
+            },
+        ),
+        (
+            {"outputFormat": "gif"},
+            {
+                "code": "invalidOutputFormat",
+                "message": "'outputFormat' must be one of 'JPG', 'PNG', 'WEBP', not \"gif\".",
+                "parameter": "outputFormat",
+                "type": "string",
+                "allowedValues": ["JPG", "PNG", "WEBP"],
+            },
+        ),
+        (
+            {"model": "flux"},
+            {
+                "code": "invalidModel",
+                "message": "'model' must be an AIR identifier of the form source:id@version, "
+                'such as runware:101@1, not "flux".',
+                "parameter": "model",
+                "type": "string",
+            },
+        ),
+        (
+            {"scheduler": "dpm++ 2m karras"},
+            {
+                "code": "invalidScheduler",
+                "message": "'scheduler' must be one of the scheduler names of the API, spelled exactly, not "
+                "\"dpm++ 2m karras\". Did you mean 'DPM++ 2M Karras'?",
+                "parameter": "scheduler",
+                "type": "string",
+                "allowedValues": list(SCHEDULER_NAMES),
+            },
+        ),
+        (
+            {"model": None},
+            {
+                "code": "missingModel",
+                "message": "'model' is required: AIR identifier of the model.",
+                "parameter": "model",
+                "type": "string",
+            },
+        ),
+        (
+            {"positivePrompt": None},
+            {
+                "code": "missingPositivePrompt",
+                "message": "'positivePrompt' is required: "
+                "what guides the picture; __BLANK__ for no text guidance.",
+                "parameter": "positivePrompt",
+                "type": "string",
+            },
+        ),
+        (
+            {"width": None},
+            {
+                "code": "missingWidth",
+                "message": "'width' is required: of the picture, in pixels.",
+                "parameter": "width",
+                "type": "integer",
+            },
+        ),
+        (
+            {"height": None},
+            {
+                "code": "missingHeight",
+                "message": "'height' is required: of the picture, in pixels.",
+                "parameter": "height",
+                "type": "integer",
+            },
+        ),
+        (
+            {"width": None, "height": None},
+            {
+                "code": "missingDimensionParameters",
+                "message": "'width' and 'height' are required: the size of the picture in pixels.",
+                "parameter": ["width", "height"],
+                "type": "integer",
+            },
+        ),
+        (
+            {"safety": {"mode": "strict"}},
+            {
+                "code": "invalidSafetyMode",
+                "message": "'safety.mode' must be one of 'none', 'fast' and 'full'.",
+                "parameter": "safety.mode",
+                "type": "string",
+                "allowedValues": ["none", "fast", "full"],
+            },
+        ),
+        (
+            {"safety": {"checkContent": "yes"}},
+            {
+                "code": "invalidSafetyCheckContent",
+                "message": "'safety.checkContent' must be true or false.",
+                "parameter": "safety.checkContent",
+                "type": "boolean",
+            },
+        ),
+        (
+            {"seedImage": "a", "inputs": {"seedImage": "b"}},
+            {
+                "code": "incompatibleParameters",
+                "message": "'seedImage' and 'inputs.seedImage' are different pictures; give one of them.",
+                "parameter": ["seedImage", "inputs.seedImage"],
+            },
+        ),
+        (
+            {"promptWeighting": "COMPEL"},
+            {
+                "code": "unsupportedParameter",
+                "message": "'promptWeighting' is not supported by this server: "
+                "prompt weighting is not available.",
+                "parameter": "promptWeighting",
+            },
+        ),
+        (
+            {"positiveprompt": "x"},
+            {
+                "code": "unknownParameter",
+                "message": "There is no parameter 'positiveprompt' in this task. "
+                "Did you mean 'positivePrompt'?",
+                "parameter": "positiveprompt",
+            },
+        ),
+        (
+            {"inputs": {"seedimage": "x"}},
+            {
+                "code": "unknownParameter",
+                "message": "There is no parameter 'inputs.seedimage' in this task. "
+                "Did you mean 'inputs.seedImage'?",
+                "parameter": "inputs.seedimage",
+            },
+        ),
+        (
+            {"inputs": {"mask": "x"}},
+            {
+                "code": "unsupportedParameter",
+                "message": "'inputs.mask' is not supported by this server: inpainting is not available.",
+                "parameter": "inputs.mask",
+            },
+        ),
+    ],
+    ids=lambda case: str(case)[:40],
+)
+def test_the_error_in_full(changes: dict[str, object], item: dict[str, object]) -> None:
+    assert refusal(MINIMAL | changes) == item
+
+
+@pytest.mark.parametrize("parameter", ImageInferenceTask.wire_names())
+def test_null_counts_as_absent(parameter: str) -> None:
+    given_null = copy.deepcopy(MINIMAL) | {parameter: None}
+    left_out = {name: value for name, value in MINIMAL.items() if name != parameter}
+    if parameter in MINIMAL:
+        assert refusal(given_null) == refusal(left_out)
+    else:
+        assert parse_task(given_null) == parse_task(left_out)
+
+
+def test_the_seed_image_may_be_given_twice_when_it_is_the_same() -> None:
+    assert inference(seedImage="a", inputs={"seedImage": "a"}).seed_image == "a"
+
+
+CHANGES_THE_PICTURE: dict[str, object] = {
+    "maskMargin": 64,
+    "outpaint": {"top": 64, "blur": 0},
+    "referenceImages": ["x"],
+    "resolution": "1k",
+    "trueCFGScale": 4.0,
+    "usePromptWeighting": True,
+    "acceleration": "high",
+    "acceleratorOptions": {"teaCache": True},
+    "advancedFeatures": {"layerDiffuse": True},
+    "layerDiffuse": True,
+    "hiresFix": True,
+    "hiresfix": True,
+    "lora": [{"model": "civitai:1@2", "weight": 1.0}],
+    "lycoris": [{"model": "civitai:1@2", "weight": 1.0}],
+    "embeddings": [{"model": "civitai:1@2"}],
+    "refiner": {"model": "civitai:101055@128080", "startStep": 30},
+    "controlNet": [{"model": "runware:25@1", "guideImage": "x", "weight": None}],
+    "ipAdapters": [{"model": "runware:55@1", "guideImage": "x"}],
+    "upscaleFactor": 2,
+}
+
+
+@pytest.mark.parametrize("parameter", UNSUPPORTED_PARAMETERS)
+def test_what_would_change_the_picture_is_refused_and_not_ignored(parameter: str) -> None:
+    value = CHANGES_THE_PICTURE.get(parameter, {"enabled": "yes"})
+    error = refusal(MINIMAL | {parameter: value})
+    assert error["code"] == "unsupportedParameter"
+    assert error["parameter"] == parameter
+    assert UNSUPPORTED_PARAMETERS[parameter] in str(error["message"])
+
+
+@pytest.mark.parametrize("parameter", UNSUPPORTED_INPUTS)
+def test_so_are_the_inputs_that_would(parameter: str) -> None:
+    error = refusal(MINIMAL | {"inputs": {parameter: ["x"]}})
+    assert (error["code"], error["parameter"]) == ("unsupportedParameter", f"inputs.{parameter}")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("lora", []),
+        ("controlNet", []),
+        ("inputs", {}),
+        ("inputs", []),
+        ("inputs", {"mask": None, "referenceImages": []}),
+        ("refiner", {}),
+        ("outpaint", {"top": 0, "right": 0, "bottom": 0, "left": 0}),
+        ("puLID", {"inputImages": None, "idWeight": None}),
+        ("providerSettings", {}),
+        ("advancedFeatures", {"layerDiffuse": False, "hiresFix": None}),
+        ("usePromptWeighting", False),
+        ("acceleration", "none"),
+        ("acceleratorOptions", {}),
+        ("acceleratorOptions", {"teaCache": False, "teaCacheDistance": 0.5, "deepCacheInterval": 3}),
+        ("settings", {"CFGScale": None}),
+        ("webhookURL", ""),
+    ],
+)
+def test_a_parameter_written_out_but_switched_off_is_no_obstacle(parameter: str, value: object) -> None:
+    assert inference(**{parameter: value}) == inference()
+
+
+@pytest.mark.parametrize("parameter", IGNORED_PARAMETERS)
+@pytest.mark.parametrize("value", [True, 3, "x", {"a": [1]}])
+def test_what_has_no_effect_is_accepted(parameter: str, value: object) -> None:
+    assert inference(**{parameter: value}) == inference()
+
+
+def test_python_names_are_not_wire_names() -> None:
+    assert refusal(MINIMAL | {"cfg_scale": 7})["code"] == "unknownParameter"
+
+
+def test_a_very_long_unknown_name_is_cut_short() -> None:
+    error = refusal(MINIMAL | {"x" * 100_000: 1})
+    assert error["code"] == "unknownParameter"
+    assert len(str(error["message"])) < 200
+
+
+def test_an_error_does_not_repeat_the_picture() -> None:
+    error = refusal(MINIMAL | {"inputs": {"seedImage": "A" * 1_000_000}, "seedImage": "B" * 1_000_000})
+    assert len(str(error)) < 500
+
+
+def test_of_several_violations_the_first_in_documented_order_is_reported() -> None:
+    broken: dict[str, object] = MINIMAL | {
+        "fit": "x",
+        "steps": 0,
+        "width": 1,
+        "model": None,
+        "outputType": "x",
+    }
+    order = []
+    for parameter in ("outputType", "model", "width", "steps", "fit"):
+        order.append(refusal(broken)["parameter"])
+        broken |= {parameter: MINIMAL.get(parameter)}
+    assert order == ["outputType", "model", "width", "steps", "fit"]
+    assert parse_task(broken) == parse_task(MINIMAL)
+
+
+def test_a_misspelt_name_is_reported_before_what_it_leaves_missing() -> None:
+    raw = {name: value for name, value in MINIMAL.items() if name != "width"} | {"witdh": 512}
+    assert refusal(raw)["message"] == "There is no parameter 'witdh' in this task. Did you mean 'width'?"
+
+
+def test_a_task_is_immutable() -> None:
+    task = inference()
+    for attribute in ImageInferenceTask.model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(task, attribute, getattr(task, attribute))

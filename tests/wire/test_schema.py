@@ -1,0 +1,39 @@
+from underpaint.wire import MAX_TASKS, TASK_MODELS, ImageInferenceTask, json_schema
+
+
+def test_every_task_type_is_in_the_schema_with_its_parameters() -> None:
+    schema = json_schema()
+    assert schema["type"] == "array"
+    assert schema["maxItems"] == MAX_TASKS
+    mapping = schema["items"]["discriminator"]["mapping"]
+    assert set(mapping) == set(TASK_MODELS)
+    for task_type, model in TASK_MODELS.items():
+        definition = schema["$defs"][mapping[task_type].removeprefix("#/$defs/")]
+        assert set(model.wire_names()) <= set(definition["properties"])
+        assert definition["properties"]["taskType"] == {"const": task_type, "type": "string"}
+        assert "taskType" in definition["required"]
+        assert definition["description"].endswith(".")
+
+
+def test_ranges_and_defaults_are_in_the_schema() -> None:
+    properties = json_schema()["$defs"][ImageInferenceTask.__name__]["properties"]
+    assert properties["steps"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 100,
+        "description": "denoising steps; default: the model's",
+    }
+    assert (properties["width"]["minimum"], properties["width"]["maximum"]) == (128, 2048)
+    assert properties["width"]["multipleOf"] == 64
+    assert properties["strength"]["default"] == 0.8
+    assert "DPM++ 2M Karras" in properties["scheduler"]["enum"]
+    assert properties["inputs"]["properties"].keys() == {"seedImage"}
+
+
+def test_the_schema_speaks_of_no_nulls() -> None:
+    assert "null" not in str(json_schema())
+
+
+def test_references_can_point_into_an_openapi_document() -> None:
+    schema = json_schema(ref_template="#/components/schemas/{model}")
+    assert {"$ref": "#/components/schemas/ImageInferenceTask"} in schema["items"]["oneOf"]
