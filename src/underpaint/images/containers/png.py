@@ -1,0 +1,235 @@
+"""PNG: the chunk walk (W3C PNG specification, third edition, sections 5, 7 and 11)."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from underpaint.images.containers.header import ImageHeader
+from underpaint.images.limits import (
+    DecodeLimits,
+    ImageRejected,
+    check_dimensions,
+    check_nothing_follows,
+    check_profile_size,
+    damaged,
+    truncated,
+)
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_GREY, _RGB, _PALETTE = 0, 2, 3
+# The seven passes of Adam7: first column, first row, column step, row step.
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_INFLATE_STEP_BYTES = 256 * 1024
+# A 32 MiB file of ordinary 8 KiB IDAT chunks has 4,096; empty chunks would make millions.
+_MAX_CHUNKS = 100_000
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
+    """Yield (type, payload, whole chunk with length and CRC) up to and including IEND, copying nothing.
+
+    Raises `ImageRejected` for a file cut short, too many chunks, or a bad CRC in a chunk that makes pixels.
+    """
+    view = memoryview(data)
+    position = len(SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        if position + 12 > len(data):
+            raise truncated("PNG")
+        length = int.from_bytes(view[position : position + 4])
+        end = position + 12 + length
+        if end > len(data):
+            raise truncated("PNG")
+        kind = bytes(view[position + 4 : position + 8])
+        if not kind[0] & 0x20 and zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(
+            view[end - 4 : end]
+        ):
+            raise damaged("PNG", "a checksum does not match")
+        yield kind, view[position + 8 : end - 4], view[position:end]
+        if kind == b"IEND":
+            check_nothing_follows(data, end, "PNG")
+            return
+        position = end
+    raise ImageRejected("frames", f"The PNG file has more than {_MAX_CHUNKS} chunks.")
+
+
+def inflate(compressed: memoryview | bytes, limit: int) -> bytes | None:
+    """Decompress at most `limit` + 1 bytes, so that too long a stream can be told; None if not zlib."""
+    try:
+        return zlib.decompressobj().decompress(compressed, limit + 1)
+    except zlib.error:
+        return None
+
+
+def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
+    """Check every chunk, and that the compressed pixels are all there. Raises `ImageRejected`."""
+    shape: _Shape | None = None
+    pixels: _PixelStream | None = None
+    kept: list[memoryview] = [memoryview(SIGNATURE)]
+    text_bytes = frames = 0
+    icc_profile = exif = color_key = None
+    for kind, payload, whole in chunks(data):
+        if shape is None:
+            if kind != b"IHDR":
+                raise damaged("PNG", "it does not begin with its header")
+            shape = _read_shape(payload)
+            check_dimensions(shape.width_px, shape.height_px, limits)
+            pixels = _PixelStream(shape.inflated_bytes())
+            kept.append(whole)
+        elif kind == b"IDAT":
+            assert pixels is not None
+            pixels.feed(payload)
+            kept.append(whole)
+        elif kind == b"PLTE" or (kind == b"tRNS" and shape.color_type == _PALETTE) or kind == b"IEND":
+            kept.append(whole)
+        elif kind == b"tRNS":
+            color_key = shape.color_key(payload)
+        elif kind == b"iCCP":
+            if icc_profile is not None:
+                raise damaged("PNG", "it has two color profiles")
+            icc_profile = _read_profile(payload, limits)
+        elif kind == b"eXIf":
+            exif = bytes(payload)
+        elif kind in (b"tEXt", b"zTXt", b"iTXt"):
+            text_bytes += _text_size(kind, payload, limits.max_text_bytes - text_bytes)
+            if text_bytes > limits.max_text_bytes:
+                raise ImageRejected(
+                    "metadata",
+                    f"The PNG file holds more text than the {limits.max_text_bytes} bytes accepted.",
+                )
+        elif kind == b"fcTL":
+            frames += 1
+            if frames > limits.max_frames:
+                raise ImageRejected(
+                    "frames", f"The animation has more than the {limits.max_frames} frames accepted."
+                )
+        elif not kind[0] & 0x20:
+            raise damaged("PNG", "it has a critical part that no reader knows")
+    if shape is None or pixels is None or not pixels.complete:
+        raise truncated("PNG")
+    return ImageHeader(
+        format="PNG",
+        width_px=shape.width_px,
+        height_px=shape.height_px,
+        pixel_file=b"".join(kept),
+        icc_profile=icc_profile,
+        exif=exif,
+        color_key=color_key,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shape:
+    width_px: int
+    height_px: int
+    bit_depth: int
+    color_type: int
+    interlaced: bool
+
+    def inflated_bytes(self) -> int:
+        """Bytes of filtered scanlines that IDAT must hold."""
+        bits = self.bit_depth * _CHANNELS[self.color_type]
+        passes = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        total = 0
+        for x0, y0, dx, dy in passes:
+            width, height = -(-(self.width_px - x0) // dx), -(-(self.height_px - y0) // dy)
+            if width > 0 and height > 0:
+                total += height * (1 + -(-width * bits // 8))
+        return total
+
+    def color_key(self, payload: memoryview) -> tuple[int, ...] | None:
+        """The tRNS colour on the 0-255 scale that pixels have once decoded.
+
+        Pixels of 16 bits are decoded to their high byte, so their key is too.
+        """
+        count = {_GREY: 1, _RGB: 3}.get(self.color_type)
+        if count is None or len(payload) != 2 * count:
+            return None
+        values = struct.unpack(f">{count}H", payload)
+        if self.bit_depth == 16:
+            return tuple(value >> 8 for value in values)
+        top = (1 << self.bit_depth) - 1
+        return tuple((value & top) * 255 // top for value in values)
+
+
+def _read_shape(payload: memoryview) -> _Shape:
+    if len(payload) != 13:
+        raise damaged("PNG", "its header has the wrong length")
+    width, height, bit_depth, color_type, compression, filtering, interlace = struct.unpack(
+        ">IIBBBBB", payload
+    )
+    if bit_depth not in _BIT_DEPTHS.get(color_type, ()) or compression or filtering or interlace > 1:
+        raise damaged("PNG", "its header declares a pixel format that does not exist")
+    return _Shape(
+        width_px=width,
+        height_px=height,
+        bit_depth=bit_depth,
+        color_type=color_type,
+        interlaced=bool(interlace),
+    )
+
+
+class _PixelStream:
+    """Inflates IDAT only to count, so that a truncated picture is refused before its canvas is allocated."""
+
+    def __init__(self, expected_bytes: int) -> None:
+        self._missing_bytes = expected_bytes
+        self._inflater = zlib.decompressobj()
+
+    @property
+    def complete(self) -> bool:
+        return self._missing_bytes <= 0
+
+    def feed(self, compressed: memoryview) -> None:
+        try:
+            # Handing over bounded slices keeps the copy that zlib makes of unread input bounded, too.
+            for at in range(0, len(compressed), _INFLATE_STEP_BYTES):
+                pending: bytes | memoryview = compressed[at : at + _INFLATE_STEP_BYTES]
+                while len(pending) and self._missing_bytes > 0 and not self._inflater.eof:
+                    step = min(self._missing_bytes, _INFLATE_STEP_BYTES)
+                    self._missing_bytes -= len(self._inflater.decompress(pending, step))
+                    pending = self._inflater.unconsumed_tail
+        except zlib.error as error:
+            raise damaged("PNG", "its pixels cannot be decompressed") from error
+
+
+def _read_profile(payload: memoryview, limits: DecodeLimits) -> bytes:
+    """The profile; empty where it is broken, which stands for none."""
+    # Profile name of 1 to 79 bytes, a null, the compression method, the compressed profile.
+    head = bytes(payload[:81])
+    null = head.find(b"\0")
+    if null < 1 or head[null + 1 : null + 2] != b"\0":
+        return b""
+    profile = inflate(payload[null + 2 :], limits.max_profile_bytes) or b""
+    check_profile_size(len(profile), limits)
+    return profile
+
+
+def _text_size(kind: bytes, payload: memoryview, budget: int) -> int:
+    """Size of a text chunk once decompressed, or anything above `budget` as soon as it is above."""
+    size = len(payload)
+    if kind == b"tEXt" or size > budget:
+        return size
+    # The keyword has at most 79 bytes. A chunk without its null is not text, and is dropped unread.
+    null = bytes(payload[:80]).find(b"\0")
+    if null < 0:
+        return size
+    if kind == b"zTXt":
+        start = null + 2
+    else:
+        if bytes(payload[null + 1 : null + 2]) != b"\1":
+            return size
+        fields = bytes(payload[null + 3 : null + 3 + 4096]).split(b"\0", 2)
+        if len(fields) < 3:
+            return size
+        start = null + 3 + len(fields[0]) + len(fields[1]) + 2
+    inflater = zlib.decompressobj()
+    try:
+        size += len(inflater.decompress(payload[start:], _INFLATE_STEP_BYTES))
+        while size <= budget and inflater.unconsumed_tail:
+            size += len(inflater.decompress(inflater.unconsumed_tail, _INFLATE_STEP_BYTES))
+    except zlib.error:
+        pass
+    return size

@@ -1,0 +1,85 @@
+"""Image files by UUID.
+
+What exists, whose it is and for how long is recorded in the database; here are only bytes. A file appears
+whole or not at all: object stores promise that for every put, and a local folder is written under a temporary
+name and renamed. On a local folder `put` returns when the bytes are on the disk, not merely in its cache.
+"""
+
+import asyncio
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore, ObjectStore
+
+from underpaint.images.encode import EXTENSIONS
+
+KNOWN_EXTENSIONS = frozenset(EXTENSIONS.values())
+
+
+class ImageNotFound(KeyError):
+    """There is no image of that UUID and extension."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ImageStore:
+    """Image files in a local folder, or in any store that obstore knows (S3, GCS, Azure, memory)."""
+
+    def __init__(self, store: ObjectStore | Path) -> None:
+        """`store` is an obstore store, or a folder, which is created where it does not exist."""
+        self._folder: Path | None = None
+        if isinstance(store, Path):
+            store.mkdir(parents=True, exist_ok=True)
+            self._folder = store.resolve()
+            store = LocalStore(self._folder)
+        self._store: ObjectStore = store
+
+    async def put(self, data: bytes, *, image_uuid: str, extension: str) -> None:
+        """Store a file, replacing one of the same name. Raises `ValueError` for a bad UUID or extension."""
+        key = object_key(image_uuid, extension)
+        await obstore.put_async(self._store, key, data)
+        if self._folder is not None:
+            await asyncio.to_thread(_flush_to_disk, self._folder / key)
+
+    async def get(self, image_uuid: str, extension: str) -> bytes:
+        """The whole file. Raises `ImageNotFound`, and `ValueError` for a bad UUID or extension."""
+        key = object_key(image_uuid, extension)
+        try:
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
+        except FileNotFoundError as error:
+            raise ImageNotFound(f"there is no image {key.rpartition('/')[2]}") from error
+
+    async def delete(self, image_uuid: str, extension: str) -> None:
+        """Remove a file; removing one that is not there is no error. Raises `ValueError` as `put` does."""
+        key = object_key(image_uuid, extension)
+        with contextlib.suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, key)
+
+
+def object_key(image_uuid: str, extension: str) -> str:
+    """`9f/9f1c...e2.png`: the name within the store, spread over 256 folders.
+
+    Only a UUID in the usual form and a known extension get here; nothing else a client sends reaches a path.
+    Raises `ValueError`.
+    """
+    canonical = str(uuid.UUID(image_uuid))
+    if canonical != image_uuid.lower():
+        raise ValueError("an image is named by a UUID in its usual form, with hyphens")
+    if extension not in KNOWN_EXTENSIONS:
+        raise ValueError(f"unknown image file extension {extension!r}")
+    return f"{canonical[:2]}/{canonical}.{extension}"
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Renaming is only durable once the folder that holds the name is, too.
+    for name in (path, path.parent):
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
