@@ -1,0 +1,120 @@
+"""One request's walk down the noise schedule.
+
+A diffusers scheduler object carries the state of a trajectory, which is why pipelines that share one break under
+concurrency. Here every request owns a scheduler and a noise stream, and the model knows neither.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from underpaint.diffusion.quiet import quiet_libraries
+from underpaint.diffusion.schedulers import SchedulerChoice
+from underpaint.diffusion.strength import steps_to_run
+
+_SIGMA_SPACINGS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+
+
+def build_scheduler(choice: SchedulerChoice, config: Mapping[str, Any], *, seed: int) -> Any:
+    """A fresh diffusers scheduler for one request.
+
+    Args:
+        choice: class and options that the request asks for.
+        config: the model's own scheduler configuration; what `choice` does not name comes from it.
+        seed: of the request, for the one sampler that draws its noise from a seed of its own (DPM++ SDE).
+    """
+    with quiet_libraries():
+        import diffusers
+
+    scheduler_class = getattr(diffusers, choice.class_name or config["_class_name"])
+    known = inspect.signature(scheduler_class.__init__).parameters
+    options = {name: value for name, value in choice.options.items() if name in known}
+    if any(name in options for name in _SIGMA_SPACINGS):
+        # A checkpoint may be configured for one spacing of the sigmas; the request's choice replaces it.
+        options = {**{name: False for name in _SIGMA_SPACINGS if name in known}, **options}
+    if "noise_sampler_seed" in known:
+        options["noise_sampler_seed"] = seed
+    kept = {name: value for name, value in config.items() if name in known or name.startswith("_")}
+    return scheduler_class.from_config(kept, **options)
+
+
+class Sampler:
+    """Latents of one request on their way from noise to picture.
+
+    Noise is drawn on the CPU from the request's seed, in the order in which diffusers' pipelines draw it, so a picture
+    depends neither on its neighbours in a batch nor on the device.
+    """
+
+    def __init__(self, scheduler: Any, *, steps: int, strength: float | None, generator: torch.Generator) -> None:
+        """Lay out the timesteps.
+
+        Args:
+            scheduler: a scheduler that nothing else uses.
+            steps: length of the whole schedule, at least 1.
+            strength: above 0 and up to 1 for image-to-image; None for text-to-image, which runs the whole schedule.
+            generator: the request's noise stream, on the CPU.
+        """
+        scheduler.set_timesteps(steps)
+        self._scheduler = scheduler
+        self._generator = generator
+        order = int(scheduler.order)
+        self.steps = steps if strength is None else steps_to_run(steps, strength)
+        # Samplers of higher order visit inner points of a step too; skipping starts at the first point of a step.
+        begin = (steps - self.steps) * order
+        self._timesteps: Tensor = scheduler.timesteps[begin:]
+        if strength is not None and hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(begin)
+        self._position = 0
+        known = inspect.signature(scheduler.step).parameters
+        self._step_options: dict[str, Any] = {"generator": generator} if "generator" in known else {}
+
+    @property
+    def forwards(self) -> int:
+        """Model evaluations of the whole walk; more than `steps` for samplers of higher order."""
+        return len(self._timesteps)
+
+    @property
+    def forwards_left(self) -> int:
+        """Model evaluations still to come."""
+        return len(self._timesteps) - self._position
+
+    @property
+    def steps_done(self) -> int:
+        """Steps behind it, from 0 to `steps`."""
+        if not self.forwards_left:
+            return self.steps
+        return self._position * self.steps // self.forwards
+
+    @property
+    def timestep(self) -> float:
+        """Where on the training schedule the next evaluation stands; discrete, or fractional for some samplers."""
+        return float(self._timesteps[self._position])
+
+    def start_from_noise(self, shape: tuple[int, ...]) -> Tensor:
+        """Latents of text-to-image: `shape` is (1, channels, height, width) in latent pixels."""
+        noise: Tensor = self._noise(shape) * self._scheduler.init_noise_sigma
+        return noise
+
+    def start_from_picture(self, latents: Tensor) -> Tensor:
+        """Latents of image-to-image: the encoded picture (1, channels, height, width), noised to the first timestep."""
+        noised: Tensor = self._scheduler.add_noise(latents, self._noise(tuple(latents.shape)), self._timesteps[:1])
+        return noised
+
+    def model_input(self, latents: Tensor) -> Tensor:
+        """What the model is given for `latents` at the present timestep. Call once for each evaluation."""
+        scaled: Tensor = self._scheduler.scale_model_input(latents, self._timesteps[self._position])
+        return scaled
+
+    def step(self, prediction: Tensor, latents: Tensor) -> Tensor:
+        """Latents after this evaluation. `prediction` is the guided model output, of the shape of `latents`."""
+        moved: Tensor = self._scheduler.step(
+            prediction, self._timesteps[self._position], latents, **self._step_options, return_dict=False
+        )[0]
+        self._position += 1
+        return moved
+
+    def _noise(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.randn(shape, generator=self._generator)

@@ -1,0 +1,231 @@
+"""Stable Diffusion 1.x and 2.x, and every checkpoint in their layout: the embedded model is one.
+
+diffusers and transformers supply the networks. diffusers' pipelines are the reference that the tests hold this to.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from underpaint.diffusion.quiet import quiet_libraries
+from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS
+
+Picture = NDArray[np.uint8]
+"""Height x width x 3, sRGB."""
+
+
+class ModelLoadError(RuntimeError):
+    """The files of a model cannot be used. The message is fit to show a client."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One row of a forward pass: one request's latents under one prompt."""
+
+    latents: Tensor
+    """(channels, height, width) in latent pixels, scaled for the model."""
+    timestep: float
+    prompt: Tensor
+    """(tokens, width of the text encoder)."""
+    guidance_scale: float
+    """Only read by models that take guidance as an input, such as latent consistency models."""
+
+
+class StableDiffusion:
+    """A loaded checkpoint. Stateless between calls: everything about a request is in the request."""
+
+    schedulers = STABLE_DIFFUSION_SCHEDULERS
+
+    def __init__(self, pipeline: Any, *, device: torch.device) -> None:
+        self._tokenizer: Any = pipeline.tokenizer
+        self._text_encoder: Any = pipeline.text_encoder.to(device).eval()
+        layout = torch.channels_last
+        self._unet: Any = pipeline.unet.to(device).to(memory_format=layout).eval()
+        self._vae: Any = pipeline.vae.to(device).to(memory_format=layout).eval()
+        self._device = device
+        self._dtype: torch.dtype = self._unet.dtype
+        self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
+        self.latent_channels = int(self._unet.config.in_channels)
+        self.pixels_per_latent = int(pipeline.vae_scale_factor)
+        if self.latent_channels != int(self._unet.config.out_channels):
+            raise ModelLoadError(
+                "this checkpoint's UNet takes more channels than it gives (an inpainting or editing model), which this "
+                "version cannot run"
+            )
+
+    @classmethod
+    def load(
+        cls, location: Path, *, config: str | Path | None, device: torch.device, dtype: torch.dtype
+    ) -> "StableDiffusion":
+        """Load a diffusers folder, or a single .safetensors file in the original layout.
+
+        Args:
+            location: the folder or file. Only safetensors weights are read; pickles are never opened.
+            config: for a single file, a diffusers folder or hub id with the configuration and tokenizer of its
+                architecture, which such files lack; None for diffusers' guess, which asks the hub.
+            device: where the networks go.
+            dtype: precision of their weights.
+
+        Raises:
+            ModelLoadError: the files are missing, damaged, pickled or of another architecture.
+        """
+        try:
+            with quiet_libraries():
+                pipeline = _load_pipeline(location, config=config, dtype=dtype)
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as failure:
+            raise ModelLoadError(f"{location.name} cannot be loaded: {failure}") from failure
+        return cls(pipeline, device=device)
+
+    def latent_shape(self, *, width_px: int, height_px: int) -> tuple[int, int, int, int]:
+        """(1, channels, height, width) of the latents of a picture."""
+        scale = self.pixels_per_latent
+        return (1, self.latent_channels, height_px // scale, width_px // scale)
+
+    @torch.inference_mode()
+    def encode_prompt(self, prompt: str, *, clip_skip: int = 0) -> Tensor:
+        """Hidden states of the text encoder, (tokens, width).
+
+        A prompt longer than the encoder's window is encoded window by window and the windows are joined, so that no
+        word is lost; a prompt within one window gives what diffusers gives.
+
+        Args:
+            prompt: any text, also empty.
+            clip_skip: how many of the encoder's last layers to leave out.
+        """
+        window = int(self._tokenizer.model_max_length)
+        words: list[int] = self._tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
+        begin, end, pad = (
+            self._tokenizer.bos_token_id,
+            self._tokenizer.eos_token_id,
+            self._tokenizer.pad_token_id,
+        )
+        room = window - 2
+        chunks = [words[start : start + room] for start in range(0, len(words), room)] or [[]]
+        ids = torch.tensor([[begin, *chunk, end, *[pad] * (room - len(chunk))] for chunk in chunks])
+        mask = torch.tensor([[1] * (len(chunk) + 2) + [0] * (room - len(chunk)) for chunk in chunks])
+        uses_mask = getattr(self._text_encoder.config, "use_attention_mask", False)
+        encoded = self._text_encoder(
+            ids.to(self._device),
+            attention_mask=mask.to(self._device) if uses_mask else None,
+            output_hidden_states=clip_skip > 0,
+        )
+        hidden: Tensor
+        if clip_skip:
+            norm = getattr(self._text_encoder, "text_model", self._text_encoder).final_layer_norm
+            hidden = norm(encoded.hidden_states[-(clip_skip + 1)])
+        else:
+            hidden = encoded.last_hidden_state
+        return hidden.to(self._dtype).flatten(0, 1)
+
+    def match_prompts(self, prompt: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+        """Give two encoded prompts the same number of tokens, by windows of the empty prompt after the shorter one."""
+        empty = self.encode_prompt("")
+        while len(prompt) != len(negative):
+            if len(prompt) < len(negative):
+                prompt = torch.cat([prompt, empty])
+            else:
+                negative = torch.cat([negative, empty])
+        return prompt, negative
+
+    @torch.inference_mode()
+    def encode_picture(self, picture: Picture, generator: torch.Generator) -> Tensor:
+        """Latents of a picture, (1, channels, height, width), float32 on the CPU.
+
+        Args:
+            picture: its sides are multiples of `pixels_per_latent`.
+            generator: the request's noise stream, for autoencoders that give a distribution.
+        """
+        pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None] * 2.0 - 1.0
+        encoded = self._vae.encode(pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last))
+        if hasattr(encoded, "latent_dist"):
+            # Sampled on the CPU, where the request's noise stream is.
+            spread = encoded.latent_dist
+            noise = torch.randn(spread.mean.shape, generator=generator, dtype=torch.float32)
+            latents = spread.mean.float().cpu() + spread.std.float().cpu() * noise
+        else:
+            latents = encoded.latents.float().cpu()
+        scaled: Tensor = latents * float(self._vae.config.scaling_factor)
+        return scaled
+
+    @torch.inference_mode()
+    def predict(self, rows: Sequence[Row]) -> Tensor:
+        """One forward pass over rows of any mix of requests.
+
+        Args:
+            rows: at least one, all with latents and prompts of the same shapes.
+
+        Returns:
+            (rows, channels, height, width), float32 on the CPU.
+        """
+        latents = torch.stack([row.latents for row in rows]).to(self._device, self._dtype)
+        timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32, device=self._device)
+        prompts = torch.stack([row.prompt for row in rows])
+        guidance = None
+        if width := self._unet.config.time_cond_proj_dim:
+            scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
+            guidance = embed_guidance(scales - 1.0, int(width)).to(self._device, self._dtype)
+        predicted: Tensor = self._unet(
+            latents.contiguous(memory_format=torch.channels_last),
+            timesteps,
+            encoder_hidden_states=prompts,
+            timestep_cond=guidance,
+            return_dict=False,
+        )[0]
+        return predicted.float().cpu()
+
+    @property
+    def guidance_is_an_input(self) -> bool:
+        """Whether the model takes the guidance scale as an input, so that a request needs no unconditional row."""
+        return self._unet.config.time_cond_proj_dim is not None
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Picture:
+        """The picture of latents (1, channels, height, width).
+
+        Raises:
+            FloatingPointError: the latents or the decoded picture hold values that are not numbers.
+        """
+        scaled = (latents / float(self._vae.config.scaling_factor)).to(self._device, self._dtype)
+        decoded = self._vae.decode(scaled.contiguous(memory_format=torch.channels_last), return_dict=False)[0]
+        pixels = decoded[0].float().cpu() * 0.5 + 0.5
+        if not bool(torch.isfinite(pixels).all()):
+            raise FloatingPointError(f"the model produced values that are not numbers in {self._dtype}")
+        picture: Picture = (pixels.clamp(0.0, 1.0).permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
+        return picture
+
+
+def embed_guidance(scales: Tensor, width: int) -> Tensor:
+    """Sinusoidal embedding of guidance scales, (rows,) to (rows, width).
+
+    Meng et al., "On Distillation of Guided Diffusion Models" (arXiv:2210.03142), as trained into latent consistency
+    models; the frequencies are those of Vaswani et al. (arXiv:1706.03762), the scale is 1000.
+    """
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(np.log(10000.0) / (half - 1)))
+    angles = (scales * 1000.0)[:, None] * frequencies[None, :]
+    embedded = torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
+    return torch.nn.functional.pad(embedded, (0, width % 2))
+
+
+def _load_pipeline(location: Path, *, config: str | Path | None, dtype: torch.dtype) -> Any:
+    # A pipeline is only the loader here: it knows the folder layout and converts single files.
+    from diffusers import StableDiffusionPipeline
+
+    options: dict[str, Any] = {
+        "use_safetensors": True,
+        "dtype": dtype,
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+    if location.is_dir():
+        return StableDiffusionPipeline.from_pretrained(location, local_files_only=True, **options)
+    if config is not None:
+        options["config"] = str(config)
+    return StableDiffusionPipeline.from_single_file(str(location), **options)
