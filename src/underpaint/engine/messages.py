@@ -1,0 +1,134 @@
+"""What goes into the engine and what comes out of it: plain data, picklable, no tensors."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""Height x width x 3, sRGB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReference:
+    """Files of a model on this machine."""
+
+    architecture: str
+    """Name of the catalogue, such as "sd1x"."""
+    location: Path
+    """A diffusers folder or a single .safetensors file."""
+    config: str | None = None
+    """For a single file: a diffusers folder or hub id that has the configuration and tokenizer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JobRequest:
+    """One picture to make. Everything is decided: no defaults are left to the engine."""
+
+    job_id: str
+    """Unique among the jobs that the engine knows."""
+    owner: str
+    """Whose job it is; jobs of different owners share the engine fairly."""
+    model: ModelReference
+    prompt: str
+    negative_prompt: str
+    width_px: int
+    height_px: int
+    steps: int
+    guidance_scale: float
+    """Classifier-free guidance acts above 1."""
+    scheduler: str
+    """A name of the API that the architecture knows."""
+    seed: int
+    strength: float = 1.0
+    """Share of the steps that runs; only read together with `picture`."""
+    picture: Picture | None = field(default=None, repr=False)
+    """The seed picture, already fitted to `width_px` x `height_px`; None for text-to-image."""
+    clip_skip: int = 0
+
+
+Stage = Literal["loading", "running"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A job has moved on."""
+
+    job_id: str
+    stage: Stage
+    step: int
+    """Steps behind it."""
+    steps: int
+    """Steps that will run in all."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finished:
+    """A job's picture."""
+
+    job_id: str
+    picture: Picture = field(repr=False)
+    steps_run: int
+
+
+FailureCode = Literal["modelLoad", "outOfMemory", "crashed", "failed", "cancelled", "stopping"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A job that ends without a picture."""
+
+    job_id: str
+    code: FailureCode
+    message: str
+    """Fit to show to the job's owner."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """The engine takes jobs."""
+
+    device: str
+
+
+Event = Progress | Finished | Failed | Ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit:
+    """Jobs that start together, so that what shares a request also shares its forward passes."""
+
+    requests: tuple[JobRequest, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel:
+    """Jobs that nobody wants any more. Unknown ones are ignored."""
+
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Leave now."""
+
+
+Command = Submit | Cancel | Stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How an engine runs."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    threads: int | None = None
+    """CPU threads; None for one for each core."""
+    models_loaded: int = 2
+    """How many models stay in memory."""
+    max_rows: int = 8
+    """Most rows in one forward pass."""
+    preload: ModelReference | None = None
+    """A model to load before the first job comes."""
