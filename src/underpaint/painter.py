@@ -1,0 +1,314 @@
+"""The library face: pictures in, pictures out, in this process and without a server."""
+
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from PIL import Image
+
+from underpaint.catalog import Catalog, ModelEntry
+from underpaint.catalog.download import local_files
+from underpaint.engine import messages
+from underpaint.images import DecodeLimits, FitMode, OutputFormat, decode_image, encode_image, fit_image
+from underpaint.settings import Settings, load_settings
+from underpaint.studio.making import picture_parameters
+from underpaint.studio.requests import LARGEST_SEED, RUNNABLE_ARCHITECTURES, Wishes, job_requests
+
+Photo = str | os.PathLike[str] | bytes | Image.Image
+
+_FORMAT_OF_SUFFIX: Mapping[str, OutputFormat] = {".jpg": "JPG", ".jpeg": "JPG", ".png": "PNG", ".webp": "WEBP"}
+_SIDE_MULTIPLE_PX = 64
+_SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 128, 2048
+
+
+class TransformFailed(RuntimeError):
+    """The engine could not make a picture. The message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far one picture is."""
+
+    result: int
+    """Which picture, counted from 0 over all pictures of the call."""
+    step: int
+    steps: int
+    """Steps that will run in all."""
+    stage: Literal["loading", "running", "done"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transformed:
+    """A picture and how it came about."""
+
+    image: Image.Image = field(repr=False)
+    """RGB."""
+    seed: int
+    """With the same parameters it gives the same picture again."""
+    steps: int
+    effective_steps: int
+    """Steps that ran, `round(steps x strength)`."""
+    strength: float | None
+    """None for text-to-image."""
+    parameters: Mapping[str, object] = field(repr=False)
+    """What `save` writes into the file, in the words of the API."""
+
+    def save(self, path: str | os.PathLike[str], *, quality: int = 95) -> None:
+        """Write a .jpg, .png or .webp file that carries its parameters.
+
+        Raises:
+            ValueError: another suffix.
+        """
+        target = Path(path)
+        format = _FORMAT_OF_SUFFIX.get(target.suffix.lower())
+        if format is None:
+            raise ValueError(f"{target.name}: pictures are written as .jpg, .png or .webp")
+        target.write_bytes(encode_image(self.image, format=format, quality=quality, parameters=self.parameters))
+
+
+def transform(
+    photo: Photo | None,
+    prompt: str,
+    *,
+    settings: Settings | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **wishes: Any,
+) -> list[Transformed]:
+    """Transform a photo by a prompt.
+
+    Loads the model anew at each call; for several calls use one `Painter`.
+
+    Args:
+        photo: a path, an encoded image, a PIL image, or None to make a picture from the prompt alone.
+        prompt: what to make of it.
+        settings: by default those of environment and file.
+        on_progress: called for every step.
+        **wishes: the keyword arguments of `Painter.transform`.
+
+    Returns:
+        One picture, or `results` of them.
+    """
+    with Painter(settings) as painter:
+        return painter.transform(photo, prompt, on_progress=on_progress, **wishes)
+
+
+class Painter:
+    """An engine in this process. Use as a context manager; models stay loaded within it. Not thread-safe."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or load_settings().settings
+        self._catalog = Catalog(self._settings, runnable=RUNNABLE_ARCHITECTURES)
+        self._events: list[messages.Event] = []
+        self._engine: Any = None
+
+    def __enter__(self) -> Self:
+        # torch is loaded here, not with the module: `import underpaint` stays instant.
+        from underpaint.engine.engine import Engine
+
+        settings = self._settings
+        options = messages.EngineOptions(
+            device=settings.device,
+            dtype=settings.dtype,
+            threads=settings.threads,
+            models_loaded=settings.models_loaded,
+            max_rows=settings.max_rows,
+        )
+        self._engine = Engine(options, emit=self._events.append)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine = None
+
+    def transform(
+        self,
+        photo: Photo | None,
+        prompt: str,
+        *,
+        negative_prompt: str = "",
+        strength: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        scheduler: str | None = None,
+        seed: int | None = None,
+        results: int = 1,
+        model: str | None = None,
+        fit: FitMode = "stretch",
+        clip_skip: int = 0,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> list[Transformed]:
+        """Transform a photo by a prompt.
+
+        Args:
+            photo: a path, an encoded image, a PIL image, or None for text-to-image.
+            prompt: what to make of it.
+            negative_prompt: what to keep away from.
+            strength: 0 (the photo as it is) to 1 (the prompt alone); by default the model's.
+            width: pixels, a multiple of 64 from 128 to 2048; by default the photo's shape at the model's best size.
+            height: as `width`.
+            steps: 1 to 100; of these, the share `strength` runs. By default the model's.
+            guidance_scale: 0 to 50, how strictly the prompt is followed; 1 and below turn guidance off.
+            scheduler: a name of the API; by default the model's.
+            seed: 1 to 2^63 - 1; by default a random one.
+            results: how many pictures, with seeds that follow on `seed`.
+            model: an AIR identifier; by default that of the settings.
+            fit: how a photo of another shape fills the picture.
+            clip_skip: layers of the text encoder to leave out, 0 to 2.
+            on_progress: called for every step.
+
+        Raises:
+            ValueError: an argument is out of its range, or the photo is no acceptable picture.
+            LookupError: the model is unknown, not installed or not runnable.
+            TransformFailed: the engine could not make the picture.
+        """
+        wishes = {name: value for name, value in locals().items() if name not in ("self", "on_progress")}
+        return self.transform_many([wishes], on_progress=on_progress)[0]
+
+    def transform_many(
+        self,
+        requests: Sequence[Mapping[str, Any]],
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> list[list[Transformed]]:
+        """Several transformations at once, which share forward passes where their sizes and models allow it.
+
+        Args:
+            requests: the arguments of `transform`, each as a mapping with at least `photo` and `prompt`.
+            on_progress: called for every step of every picture.
+
+        Returns:
+            For each request what `transform` gives. Raises what it raises, and then makes none of them.
+        """
+        if self._engine is None:
+            raise RuntimeError("use the Painter as a context manager: with Painter() as painter: ...")
+        planned = [self._plan(**request) for request in requests]
+        jobs = [job for _, jobs in planned for job in jobs]
+        finished = self._run(jobs, on_progress or (lambda _: None))
+        return [[_transformed(job, entry, finished[job.job_id]) for job in jobs] for entry, jobs in planned]
+
+    def _plan(
+        self,
+        photo: Photo | None,
+        prompt: str,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        strength: float | None = None,
+        seed: int | None = None,
+        model: str | None = None,
+        fit: FitMode = "stretch",
+        **rest: Any,
+    ) -> tuple[ModelEntry, tuple[messages.JobRequest, ...]]:
+        entry = self._catalog.resolve(model or self._settings.default_model)
+        image = None if photo is None else self._read(photo)
+        width_px, height_px = _size(image, entry, width, height)
+        picture = None
+        if image is not None:
+            picture = np.asarray(fit_image(image, width_px=width_px, height_px=height_px, mode=fit), dtype=np.uint8)
+        chosen_strength = entry.defaults.strength if strength is None else strength
+        _check_ranges(strength=(strength, 0, 1), seed=(seed, 1, LARGEST_SEED), **_ranges(rest))
+        wishes = Wishes(
+            prompt=prompt,
+            width_px=width_px,
+            height_px=height_px,
+            picture=picture,
+            strength=chosen_strength,
+            seed=random.SystemRandom().randrange(1, 2**32) if seed is None else seed,
+            **rest,
+        )
+        return entry, job_requests(wishes, entry=entry, location=local_files(entry), owner="")
+
+    def _read(self, photo: Photo) -> Image.Image:
+        if isinstance(photo, Image.Image):
+            return photo.convert("RGB")
+        data = photo if isinstance(photo, bytes) else Path(photo).read_bytes()
+        limits = DecodeLimits(max_bytes=self._settings.max_image_bytes, max_pixels=self._settings.max_image_pixels)
+        return decode_image(data, limits=limits)
+
+    def _run(
+        self, jobs: Sequence[messages.JobRequest], on_progress: Callable[[Progress], None]
+    ) -> dict[str, messages.Finished]:
+        position = {job.job_id: index for index, job in enumerate(jobs)}
+        finished: dict[str, messages.Finished] = {}
+        self._events.clear()
+        try:
+            self._engine.submit(jobs)
+            while True:
+                for event in self._events:
+                    match event:
+                        case messages.Progress():
+                            on_progress(
+                                Progress(
+                                    result=position[event.job_id], step=event.step, steps=event.steps, stage=event.stage
+                                )
+                            )
+                        case messages.Finished():
+                            finished[event.job_id] = event
+                            on_progress(
+                                Progress(
+                                    result=position[event.job_id],
+                                    step=event.steps_run,
+                                    steps=event.steps_run,
+                                    stage="done",
+                                )
+                            )
+                        case messages.Failed():
+                            raise TransformFailed(event.message)
+                self._events.clear()
+                if not self._engine.busy:
+                    return finished
+                self._engine.tick()
+        finally:
+            # After an error or an interrupt nothing of this call is left for the next one.
+            self._engine.cancel([job.job_id for job in jobs])
+
+
+def _transformed(job: messages.JobRequest, entry: ModelEntry, finished: messages.Finished) -> Transformed:
+    return Transformed(
+        image=Image.fromarray(finished.picture),
+        seed=job.seed,
+        steps=job.steps,
+        effective_steps=finished.steps_run,
+        strength=None if job.picture is None else job.strength,
+        parameters=picture_parameters(job, entry, finished),
+    )
+
+
+def _size(image: Image.Image | None, entry: ModelEntry, width: int | None, height: int | None) -> tuple[int, int]:
+    """Size of the picture: as asked for, and otherwise the photo's shape at about the model's number of pixels."""
+    defaults = entry.defaults
+    shape = (defaults.width_px, defaults.height_px) if image is None else image.size
+    if width is None and height is None:
+        scale = (defaults.width_px * defaults.height_px / (shape[0] * shape[1])) ** 0.5
+        return _side(shape[0] * scale), _side(shape[1] * scale)
+    chosen_width = _side(height * shape[0] / shape[1]) if width is None and height is not None else width
+    chosen_height = _side(width * shape[1] / shape[0]) if height is None and width is not None else height
+    assert chosen_width is not None and chosen_height is not None
+    for name, side in (("width", chosen_width), ("height", chosen_height)):
+        if side % _SIDE_MULTIPLE_PX or not _SMALLEST_SIDE_PX <= side <= _LARGEST_SIDE_PX:
+            raise ValueError(
+                f"{name} must be a multiple of {_SIDE_MULTIPLE_PX} from {_SMALLEST_SIDE_PX} to {_LARGEST_SIDE_PX}, "
+                f"not {side}"
+            )
+    return chosen_width, chosen_height
+
+
+def _ranges(rest: Mapping[str, Any]) -> dict[str, tuple[Any, int, int]]:
+    bounds = {"steps": (1, 100), "guidance_scale": (0, 50), "results": (1, 20), "clip_skip": (0, 2)}
+    return {name: (rest.get(name), low, high) for name, (low, high) in bounds.items()}
+
+
+def _check_ranges(**arguments: tuple[float | None, float, float]) -> None:
+    for name, (value, low, high) in arguments.items():
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"{name} must lie between {low} and {high}, not {value}")
+
+
+def _side(pixels: float) -> int:
+    nearest = round(pixels / _SIDE_MULTIPLE_PX) * _SIDE_MULTIPLE_PX
+    return min(_LARGEST_SIDE_PX, max(_SMALLEST_SIDE_PX, nearest))

@@ -1,0 +1,195 @@
+"""Which tasks were accepted, and what became of them: the part of the studio that outlives a crash.
+
+A task is written here before its acknowledgement leaves. Results refer to pictures by UUID; their bytes are in the
+image store. All calls block for as long as the disk takes; the studio makes them from threads.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Engine, Row, and_, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from underpaint.database import results, tasks
+
+TaskStatus = Literal["accepted", "success", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRecord:
+    """One picture that a task made."""
+
+    image_uuid: str
+    extension: str
+    seed: int
+    steps_run: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecord:
+    """A task as the journal has it."""
+
+    owner: str
+    task_uuid: str
+    task_type: str
+    request: Mapping[str, Any]
+    """The task as it was sent, but with the UUID of the stored, fitted picture as its seed image."""
+    base_url: str
+    asynchronous: bool
+    seed: int
+    """The request's seed, or the one that was drawn for it, so that running it again gives the same pictures."""
+    expires_s: float
+    """Unix time from which on the record may be forgotten."""
+    status: TaskStatus = "accepted"
+    attempts: int = 1
+    """How often it was begun, across restarts."""
+    error: Mapping[str, Any] | None = None
+    error_status: int | None = None
+    results: tuple[ResultRecord, ...] = ()
+
+
+class Journal:
+    """Accepted tasks and their results, in the database."""
+
+    def __init__(self, database: Engine) -> None:
+        self._database = database
+
+    def accept(self, task: TaskRecord) -> bool:
+        """Write a task down; False if its owner has one of that UUID already that has not failed.
+
+        A task that failed may be sent again under its UUID: clients repeat a task so after an error.
+        """
+        key = _is(task.owner, task.task_uuid)
+        with self._database.begin() as connection:
+            failed = connection.execute(delete(tasks).where(key, tasks.c.status == "error")).rowcount
+            if failed:
+                connection.execute(delete(results).where(_result_of(task.owner, task.task_uuid)))
+            try:
+                connection.execute(
+                    insert(tasks).values(
+                        owner=task.owner,
+                        task_uuid=task.task_uuid,
+                        task_type=task.task_type,
+                        request=dict(task.request),
+                        base_url=task.base_url,
+                        asynchronous=task.asynchronous,
+                        seed=task.seed,
+                        status=task.status,
+                        attempts=task.attempts,
+                        created_s=time.time(),
+                        expires_s=task.expires_s,
+                    )
+                )
+            except IntegrityError:
+                return False
+        return True
+
+    def has(self, owner: str, task_uuid: str) -> bool:
+        """Whether a task of that UUID would be refused by `accept`."""
+        query = select(tasks.c.task_uuid).where(_is(owner, task_uuid), tasks.c.status != "error")
+        with self._database.connect() as connection:
+            return connection.execute(query).first() is not None
+
+    def begin_again(self, task: TaskRecord) -> None:
+        """Count another attempt."""
+        self._update(task, attempts=task.attempts + 1)
+
+    def add_result(self, task: TaskRecord, position: int, result: ResultRecord) -> None:
+        """Write down a picture; one written before at that position, in an earlier attempt, gives way."""
+        key = and_(_result_of(task.owner, task.task_uuid), results.c.position == position)
+        with self._database.begin() as connection:
+            connection.execute(delete(results).where(key))
+            connection.execute(
+                insert(results).values(
+                    owner=task.owner,
+                    task_uuid=task.task_uuid,
+                    position=position,
+                    item={
+                        "imageUUID": result.image_uuid,
+                        "extension": result.extension,
+                        "seed": result.seed,
+                        "stepsRun": result.steps_run,
+                    },
+                    created_s=time.time(),
+                )
+            )
+
+    def succeed(self, task: TaskRecord) -> None:
+        """All its results are there."""
+        self._update(task, status="success", finished_s=time.time())
+
+    def fail(self, task: TaskRecord, error: Mapping[str, Any], *, status_code: int) -> None:
+        """It ends with an error, in wire form. Results that it has stay."""
+        self._update(task, status="error", error=dict(error), error_status=status_code, finished_s=time.time())
+
+    def find(self, owner: str, task_uuid: str) -> TaskRecord | None:
+        """A task with its results so far, or None."""
+        found = self._select(_is(owner, task_uuid))
+        return found[0] if found else None
+
+    def unfinished(self) -> list[TaskRecord]:
+        """Tasks that were accepted and have no outcome, oldest first."""
+        return self._select(tasks.c.status == "accepted")
+
+    def forget_expired(self) -> None:
+        """Drop finished tasks whose time is over."""
+        due = or_(tasks.c.status == "success", tasks.c.status == "error") & (tasks.c.expires_s < time.time())
+        with self._database.begin() as connection:
+            for owner, task_uuid in connection.execute(select(tasks.c.owner, tasks.c.task_uuid).where(due)).all():
+                connection.execute(delete(results).where(_result_of(owner, task_uuid)))
+                connection.execute(delete(tasks).where(_is(owner, task_uuid)))
+
+    def _update(self, task: TaskRecord, **values: Any) -> None:
+        with self._database.begin() as connection:
+            connection.execute(update(tasks).where(_is(task.owner, task.task_uuid)).values(**values))
+
+    def _select(self, condition: Any) -> list[TaskRecord]:
+        with self._database.connect() as connection:
+            rows = connection.execute(select(tasks).where(condition).order_by(tasks.c.created_s)).all()
+            return [
+                _record(
+                    row,
+                    connection.execute(
+                        select(results.c.item).where(_result_of(row.owner, row.task_uuid)).order_by(results.c.position)
+                    )
+                    .scalars()
+                    .all(),
+                )
+                for row in rows
+            ]
+
+
+def _is(owner: str, task_uuid: str) -> Any:
+    return and_(tasks.c.owner == owner, tasks.c.task_uuid == task_uuid)
+
+
+def _result_of(owner: str, task_uuid: str) -> Any:
+    return and_(results.c.owner == owner, results.c.task_uuid == task_uuid)
+
+
+def _record(row: Row[Any], items: Sequence[Mapping[str, Any]]) -> TaskRecord:
+    return TaskRecord(
+        owner=row.owner,
+        task_uuid=row.task_uuid,
+        task_type=row.task_type,
+        request=row.request,
+        base_url=row.base_url,
+        asynchronous=row.asynchronous,
+        seed=row.seed,
+        expires_s=row.expires_s,
+        status=row.status,
+        attempts=row.attempts,
+        error=row.error,
+        error_status=row.error_status,
+        results=tuple(
+            ResultRecord(
+                image_uuid=item["imageUUID"],
+                extension=item["extension"],
+                seed=item["seed"],
+                steps_run=item["stepsRun"],
+            )
+            for item in items
+        ),
+    )

@@ -1,0 +1,23 @@
+"""What a picture says about its own making, in the words of the API."""
+
+from underpaint.catalog import ModelEntry
+from underpaint.engine.messages import Finished, JobRequest
+from underpaint.version import __version__
+
+
+def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -> dict[str, object]:
+    """The parameters that make the picture again, with Underpaint's version."""
+    transformed = {} if job.picture is None else {"strength": job.strength, "effectiveSteps": finished.steps_run}
+    return {
+        "model": entry.air,
+        "positivePrompt": job.prompt,
+        "negativePrompt": job.negative_prompt,
+        "seed": job.seed,
+        "steps": job.steps,
+        **transformed,
+        "scheduler": job.scheduler,
+        "CFGScale": job.guidance_scale,
+        "width": job.width_px,
+        "height": job.height_px,
+        "version": __version__,
+    }

@@ -1,0 +1,237 @@
+"""Stored pictures: what there is, whose it is and for how long; and pictures on their way in.
+
+Uploads and results are one name space of UUIDs, so the result of one task is the seed image of the next.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import Image
+from sqlalchemy import Engine, delete, insert, select, update
+
+from underpaint.database import images
+from underpaint.images import (
+    EXTENSIONS,
+    MEDIA_TYPES,
+    SEED_FORMATS,
+    DecodeLimits,
+    Fetcher,
+    FetchFailed,
+    FetchRefused,
+    ImageFormat,
+    ImageNotFound,
+    ImageRejected,
+    ImageStore,
+    InlineImage,
+    InvalidImageReference,
+    RemoteImage,
+    StoredImage,
+    decode_image,
+    parse_image_reference,
+)
+from underpaint.wire import TaskError
+
+Kind = Literal["upload", "result", "seed"]
+"""`seed` is the fitted seed image of a task, kept so that the task can be run again after a crash."""
+
+DECODES_AT_ONCE = 4
+"""Bounds the memory of decoding: each may take the whole pixel budget."""
+
+MEDIA_TYPE_OF_EXTENSION = {EXTENSIONS[format]: MEDIA_TYPES[format] for format in EXTENSIONS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedImage:
+    """The file of a stored picture."""
+
+    data: bytes
+    media_type: str
+    created_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    image_uuid: str
+    extension: str
+    kind: Kind
+    created_s: float
+    expires_s: float
+    owner: str
+
+
+class Pictures:
+    """Pictures by UUID, and the way in for those that a task brings along."""
+
+    def __init__(
+        self, *, store: ImageStore, database: Engine, fetcher: Fetcher, limits: DecodeLimits, upload_ttl_s: float
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._fetcher = fetcher
+        self._limits = limits
+        self._upload_ttl_s = upload_ttl_s
+        self._decodes = asyncio.Semaphore(DECODES_AT_ONCE)
+
+    async def read(
+        self, reference: str, *, parameter: str, formats: Collection[ImageFormat] = SEED_FORMATS
+    ) -> Image.Image:
+        """The picture that a task refers to by UUID, data URI, base64 or URL: upright, RGB, sRGB.
+
+        Args:
+            reference: as the task has it.
+            parameter: where in the task it stands, for errors.
+            formats: file formats that are taken.
+
+        Raises:
+            TaskError: there is no such picture, it cannot be fetched, or it is not acceptable.
+        """
+        code = f"invalid{parameter[0].upper()}{parameter[1:]}"
+        try:
+            # Megabytes of base64: not in the event loop.
+            data = await self._bytes_of(await asyncio.to_thread(parse_image_reference, reference), code, parameter)
+            async with self._decodes:
+                return await asyncio.to_thread(decode_image, data, limits=self._limits, formats=formats)
+        except (InvalidImageReference, ImageRejected, FetchRefused) as refusal:
+            raise TaskError(code, f"'{parameter}': {refusal}", parameter=parameter, type="string") from None
+        except FetchFailed as failure:
+            raise TaskError("downloadFailed", f"'{parameter}': {failure}", parameter=parameter) from None
+
+    async def keep(
+        self,
+        data: bytes,
+        *,
+        extension: str,
+        kind: Kind,
+        size: tuple[int, int],
+        owner: str,
+        ttl_s: float,
+    ) -> str:
+        """Store an encoded picture, durably.
+
+        Args:
+            data: the file.
+            extension: one that the image store knows.
+            kind: what it is.
+            size: width and height in pixels.
+            owner: whose it is.
+            ttl_s: seconds until it may be removed.
+
+        Returns:
+            Its UUID.
+        """
+        image_uuid = str(uuid.uuid4())
+        # Bytes first: a record must not refer to a file that a crash kept from being written.
+        await self._store.put(data, image_uuid=image_uuid, extension=extension)
+        now_s = time.time()
+        await asyncio.to_thread(
+            self._execute,
+            insert(images).values(
+                image_uuid=image_uuid,
+                extension=extension,
+                kind=kind,
+                width_px=size[0],
+                height_px=size[1],
+                size_bytes=len(data),
+                created_s=now_s,
+                expires_s=now_s + ttl_s,
+                key_id=owner,
+            ),
+        )
+        return image_uuid
+
+    async def open(self, image_uuid: str, extension: str) -> OpenedImage | None:
+        """The file of a picture that anyone who knows its UUID may see; None where there is none (any more)."""
+        stored = await asyncio.to_thread(self._find, image_uuid)
+        if stored is None or stored.extension != extension or stored.kind == "seed":
+            return None
+        try:
+            data = await self._store.get(stored.image_uuid, extension)
+        except ImageNotFound:
+            return None
+        return OpenedImage(data=data, media_type=MEDIA_TYPE_OF_EXTENSION[extension], created_s=stored.created_s)
+
+    async def data_of(self, image_uuid: str, extension: str) -> bytes:
+        """The file of a picture that a record refers to.
+
+        Raises:
+            ImageNotFound: it has expired or was deleted.
+        """
+        return await self._store.get(image_uuid, extension)
+
+    async def delete(self, image_uuid: str, *, owner: str) -> bool:
+        """Remove an upload or a result of that owner; False where there is none."""
+        stored = await asyncio.to_thread(self._find, image_uuid)
+        if stored is None or stored.kind == "seed" or stored.owner != owner:
+            return False
+        await self._remove(stored)
+        return True
+
+    async def discard_seed(self, image_uuid: str) -> None:
+        """Remove the fitted seed image of a task that is over."""
+        stored = await asyncio.to_thread(self._find, image_uuid)
+        if stored is not None and stored.kind == "seed":
+            await self._remove(stored)
+
+    async def remove_expired(self) -> None:
+        """Remove every picture whose time is over."""
+        due = await asyncio.to_thread(self._select, images.c.expires_s < time.time())
+        for stored in due:
+            await self._remove(stored)
+
+    async def _bytes_of(self, reference: StoredImage | InlineImage | RemoteImage, code: str, parameter: str) -> bytes:
+        match reference:
+            case InlineImage():
+                return reference.data
+            case RemoteImage():
+                return await self._fetcher.fetch(reference.url)
+            case StoredImage():
+                stored = await asyncio.to_thread(self._use, reference.uuid)
+                if stored is not None:
+                    try:
+                        return await self._store.get(stored.image_uuid, stored.extension)
+                    except ImageNotFound:
+                        pass
+                raise TaskError(
+                    code,
+                    f"'{parameter}': there is no image {reference.uuid}; it may have expired or been deleted.",
+                    parameter=parameter,
+                )
+
+    async def _remove(self, stored: _Stored) -> None:
+        # The record first: a file without a record is only wasted space, a record without a file is an error.
+        await asyncio.to_thread(self._execute, delete(images).where(images.c.image_uuid == stored.image_uuid))
+        await self._store.delete(stored.image_uuid, stored.extension)
+
+    def _use(self, image_uuid: str) -> _Stored | None:
+        """A stored picture; an upload is kept for its full time from this use on."""
+        stored = self._find(image_uuid)
+        if stored is not None and stored.kind == "upload":
+            renewed = update(images).where(images.c.image_uuid == image_uuid)
+            self._execute(renewed.values(expires_s=time.time() + self._upload_ttl_s))
+        return stored
+
+    def _find(self, image_uuid: str) -> _Stored | None:
+        found = self._select((images.c.image_uuid == image_uuid) & (images.c.expires_s >= time.time()))
+        return found[0] if found else None
+
+    def _select(self, condition: object) -> list[_Stored]:
+        with self._database.connect() as connection:
+            return [
+                _Stored(
+                    image_uuid=row.image_uuid,
+                    extension=row.extension,
+                    kind=row.kind,
+                    created_s=row.created_s,
+                    expires_s=row.expires_s,
+                    owner=row.key_id or "",
+                )
+                for row in connection.execute(select(images).where(condition)).all()  # type: ignore[arg-type]
+            ]
+
+    def _execute(self, statement: object) -> None:
+        with self._database.begin() as connection:
+            connection.execute(statement)  # type: ignore[call-overload]

@@ -1,0 +1,65 @@
+"""getResponse and getTaskDetails: what became of a task."""
+
+import asyncio
+import contextlib
+
+from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.image_inference import ImageInference
+from underpaint.studio.journal import Journal, TaskRecord
+from underpaint.studio.pictures import Pictures
+from underpaint.studio.replies import outcome_reply
+from underpaint.wire import GetResponseTask, GetTaskDetailsTask, ProcessingStatus, TaskDetailsResult, TaskError
+
+
+class Polling:
+    """Answers questions about tasks, each owner's only to that owner."""
+
+    def __init__(self, *, inference: ImageInference, journal: Journal, pictures: Pictures) -> None:
+        self._inference = inference
+        self._journal = journal
+        self._pictures = pictures
+
+    async def get_response(self, task: GetResponseTask, caller: Caller, *, hold_s: float) -> Reply:
+        """Everything that a task has produced so far; for a running one also how far it is.
+
+        Args:
+            task: names the task that is asked about.
+            caller: must be its owner.
+            hold_s: how long to wait for a first result where there is none yet.
+
+        Raises:
+            TaskError: the caller has no such task.
+        """
+        run = self._inference.find(caller.owner, task.task_uuid)
+        if run is not None and hold_s > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(run.has_results.wait(), hold_s)
+        # The run first: seen the other way round, a task that ends in between would be neither running nor done.
+        run = self._inference.find(caller.owner, task.task_uuid)
+        record = await self._find(caller.owner, task.task_uuid)
+        reply = await outcome_reply(record, self._pictures, status="success")
+        if run is None or record.status != "accepted":
+            return reply
+        processing = ProcessingStatus(task_type=record.task_type, task_uuid=record.task_uuid, progress=run.percent)
+        return Reply(data=(*reply.data, processing.item()), errors=reply.errors)
+
+    async def get_details(self, task: GetTaskDetailsTask, caller: Caller) -> Reply:
+        """What was asked and answered. Raises `TaskError`."""
+        record = await self._find(caller.owner, task.task_uuid)
+        reply = await outcome_reply(record, self._pictures)
+        response = {
+            **({"data": list(reply.data)} if reply.data or not reply.errors else {}),
+            **({"errors": [item for _, item in reply.errors]} if reply.errors else {}),
+        }
+        details = TaskDetailsResult(task_uuid=task.task_uuid, request=[record.request], response=response)
+        return Reply(data=(details.item(),))
+
+    async def _find(self, owner: str, task_uuid: str) -> TaskRecord:
+        record = await asyncio.to_thread(self._journal.find, owner, task_uuid)
+        if record is None:
+            raise TaskError(
+                "taskNotFound",
+                f"there is no task {task_uuid}; it may never have been accepted, or have expired",
+                parameter="taskUUID",
+            )
+        return record

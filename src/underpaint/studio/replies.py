@@ -1,0 +1,66 @@
+"""What a journalled task is answered with: its results and its error in wire form."""
+
+import base64
+
+from underpaint.images import ImageNotFound
+from underpaint.studio.caller import Item, Reply
+from underpaint.studio.journal import ResultRecord, TaskRecord
+from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
+from underpaint.wire import ImageInferenceTask, ImageResult, parse_task
+
+COST_USD = 0.0
+"""Of a picture made on one's own machine. Clients that ask for the cost get a number, as from the hosted service."""
+
+
+def image_url(base_url: str, image_uuid: str, extension: str) -> str:
+    """Where a stored picture can be fetched."""
+    return f"{base_url}/images/{image_uuid}.{extension}"
+
+
+async def outcome_reply(record: TaskRecord, pictures: Pictures, *, status: str | None = None) -> Reply:
+    """Results and error that a task has so far.
+
+    Args:
+        record: the task with its results.
+        pictures: where their files are, for tasks that want them in the reply.
+        status: of each result, in replies to getResponse.
+    """
+    task = parse_task(record.request)
+    assert isinstance(task, ImageInferenceTask), "only imageInference tasks are written down"
+    items = [await _item(result, record, task, pictures, status) for result in record.results]
+    errors: tuple[tuple[int, Item], ...] = ()
+    if record.error is not None:
+        error = dict(record.error) if status is None else {**record.error, "status": "error"}
+        errors = ((record.error_status or 400, error),)
+    return Reply(data=tuple(item for item in items if item is not None), errors=errors)
+
+
+async def _item(
+    result: ResultRecord,
+    record: TaskRecord,
+    task: ImageInferenceTask,
+    pictures: Pictures,
+    status: str | None,
+) -> Item | None:
+    encoded = None
+    if {"base64Data", "dataURI"} & set(task.output_type):
+        try:
+            data = await pictures.data_of(result.image_uuid, result.extension)
+        except ImageNotFound:
+            # Deleted by its owner since.
+            return None
+        encoded = base64.b64encode(data).decode("ascii")
+    media_type = MEDIA_TYPE_OF_EXTENSION[result.extension]
+    wants = task.output_type
+    return ImageResult(
+        task_uuid=record.task_uuid,
+        image_uuid=result.image_uuid,
+        seed=result.seed,
+        image_url=image_url(record.base_url, result.image_uuid, result.extension) if "URL" in wants else None,
+        image_base64_data=encoded if "base64Data" in wants else None,
+        image_data_uri=f"data:{media_type};base64,{encoded}" if "dataURI" in wants else None,
+        cost=COST_USD if task.include_cost else None,
+        effective_steps=result.steps_run,
+        status=status,
+        task_type=record.task_type,
+    ).item()

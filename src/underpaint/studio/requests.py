@@ -1,0 +1,92 @@
+"""From a model's entry and a person's wishes to jobs for the engine, with every default filled in."""
+
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from underpaint.catalog import ModelEntry
+from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE
+from underpaint.engine.messages import JobRequest, ModelReference, Picture
+
+RUNNABLE_ARCHITECTURES = frozenset(SCHEDULERS_OF_ARCHITECTURE)
+"""Architectures that the engine can run, by the catalogue's names."""
+LARGEST_SEED = 2**63 - 1
+
+
+class UnknownScheduler(ValueError):
+    """The model's family has no such scheduler. `known` lists those it has."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"this model cannot run with the scheduler {name!r}")
+        self.known = known
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wishes:
+    """What is asked of a model; None leaves a choice to the model's defaults."""
+
+    prompt: str
+    negative_prompt: str = ""
+    width_px: int
+    height_px: int
+    picture: Picture | None
+    """Fitted to the size; None for text-to-image."""
+    strength: float = 0.8
+    steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+    seed: int
+    results: int = 1
+    clip_skip: int = 0
+
+
+def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: str) -> tuple[JobRequest, ...]:
+    """One job for each result; result k has the seed + k, so that it can be made again on its own.
+
+    Args:
+        wishes: what is asked for.
+        entry: the model, of a runnable architecture.
+        location: its folder or file on this machine.
+        owner: whose jobs they are.
+
+    Raises:
+        UnknownScheduler: the model's family does not have the scheduler.
+    """
+    first = JobRequest(
+        job_id=str(uuid.uuid4()),
+        owner=owner,
+        model=ModelReference(architecture=entry.architecture, location=location),
+        prompt=wishes.prompt,
+        negative_prompt=wishes.negative_prompt,
+        width_px=wishes.width_px,
+        height_px=wishes.height_px,
+        steps=wishes.steps or entry.defaults.steps,
+        guidance_scale=entry.defaults.guidance_scale if wishes.guidance_scale is None else wishes.guidance_scale,
+        scheduler=checked_scheduler(wishes.scheduler, entry),
+        seed=wishes.seed,
+        strength=wishes.strength,
+        picture=wishes.picture,
+        clip_skip=wishes.clip_skip,
+    )
+    return (
+        first,
+        *(replace(first, job_id=str(uuid.uuid4()), seed=_seed(wishes.seed, k)) for k in range(1, wishes.results)),
+    )
+
+
+def checked_scheduler(name: str | None, entry: ModelEntry) -> str:
+    """The scheduler that a request runs with: the one it names, or the model's default.
+
+    Raises:
+        UnknownScheduler: the model's family does not have it.
+    """
+    known = SCHEDULERS_OF_ARCHITECTURE[entry.architecture]
+    chosen = name or entry.defaults.scheduler
+    if chosen not in known:
+        raise UnknownScheduler(chosen, tuple(known))
+    return chosen
+
+
+def _seed(first: int, position: int) -> int:
+    """The seed of a later result; after the largest seed comes 1 again."""
+    return (first - 1 + position) % LARGEST_SEED + 1

@@ -1,0 +1,246 @@
+"""The studio: one task in, one reply out.
+
+It owns everything that has to outlive a request: the engine, the journal, the pictures, and the tasks in progress.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Engine
+
+from underpaint.catalog import Catalog, CatalogError
+from underpaint.engine.messages import EngineOptions, ModelReference
+from underpaint.engine.process import EngineProcess
+from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
+from underpaint.settings import Settings
+from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.image_inference import ImageInference, Run
+from underpaint.studio.journal import Journal
+from underpaint.studio.model_search import search_models
+from underpaint.studio.pictures import OpenedImage, Pictures
+from underpaint.studio.polling import Polling
+from underpaint.studio.replies import outcome_reply
+from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
+from underpaint.studio.uploads import Uploads
+from underpaint.wire import (
+    Acknowledgement,
+    GetResponseTask,
+    GetTaskDetailsTask,
+    ImageInferenceTask,
+    ImageUploadTask,
+    MediaStorageTask,
+    ModelSearchTask,
+    Task,
+    TaskError,
+    parse_task,
+    task_identity,
+)
+
+log = logging.getLogger(__name__)
+
+SWEEP_INTERVAL_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioStatus:
+    """What the studio is doing at the moment; `waiting` and `running` count pictures."""
+
+    ready: bool
+    draining: bool
+    waiting: int
+    running: int
+    engine_restarts: int
+
+
+class Studio:
+    """Runs tasks. Made by `open_studio`."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        catalog: Catalog,
+        pictures: Pictures,
+        journal: Journal,
+        engine: EngineProcess,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._pictures = pictures
+        self._journal = journal
+        self._engine = engine
+        self._inference = ImageInference(
+            settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine
+        )
+        self._uploads = Uploads(pictures, upload_ttl_s=settings.upload_ttl_s)
+        self._polling = Polling(inference=self._inference, journal=journal, pictures=pictures)
+        self._draining = False
+
+    async def perform(self, raw: object, caller: Caller, *, hold_s: float = 0.0) -> Reply:
+        """Run one task and answer it. Never raises.
+
+        An asynchronous task is answered with its acknowledgement, a synchronous one with its outcome. Cancelling this
+        call does not cancel an accepted task: getResponse has its results.
+
+        Args:
+            raw: the task as JSON gave it.
+            caller: who sent it.
+            hold_s: how long a getResponse may be held open for a first result.
+        """
+        try:
+            return await self._perform(parse_task(raw), cast("Mapping[str, Any]", raw), caller, hold_s)
+        except TaskError as error:
+            return _error_reply(error, raw)
+        except Exception:
+            log.exception("a task failed unexpectedly")
+            return _error_reply(TaskError("internalServerError", "the server failed; its log says how"), raw)
+
+    async def open_image(self, image_uuid: str, extension: str) -> OpenedImage | None:
+        """The file of a stored picture; None where there is none (any more)."""
+        return await self._pictures.open(image_uuid, extension)
+
+    def status(self) -> StudioStatus:
+        """What it is doing at the moment."""
+        return StudioStatus(
+            ready=self._engine.state == "ready" and not self._draining,
+            draining=self._draining,
+            waiting=self._inference.jobs_waiting,
+            running=self._inference.jobs_running,
+            engine_restarts=self._engine.restarts,
+        )
+
+    async def drain(self, grace_s: float) -> None:
+        """Accept nothing more, and wait for the tasks in progress, for `grace_s` seconds at most.
+
+        What is unfinished then stays in the journal and goes on when the server is started again.
+        """
+        self._draining = True
+        await self._inference.drain(grace_s)
+        await self._engine.stop()
+        await self._inference.settle()
+
+    async def resume(self) -> None:
+        """Go on with what the last run of the server left unfinished."""
+        await self._inference.resume()
+
+    async def sweep(self) -> None:
+        """Remove pictures and tasks whose time is over, again and again."""
+        while True:
+            try:
+                await self._pictures.remove_expired()
+                await asyncio.to_thread(self._journal.forget_expired)
+            except Exception:
+                log.exception("removing what has expired failed; trying again later")
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+
+    async def _perform(self, task: Task, raw: Mapping[str, Any], caller: Caller, hold_s: float) -> Reply:
+        match task:
+            case GetResponseTask():
+                return await self._polling.get_response(task, caller, hold_s=hold_s)
+            case GetTaskDetailsTask():
+                return await self._polling.get_details(task, caller)
+            case ModelSearchTask():
+                return await asyncio.to_thread(search_models, task, self._catalog)
+        if self._draining:
+            raise TaskError("serviceUnavailable", "the server is stopping; try again later")
+        match task:
+            case ImageUploadTask():
+                return await self._uploads.upload(task, caller)
+            case MediaStorageTask():
+                return await self._uploads.media(task, caller)
+            case ImageInferenceTask():
+                run = await self._inference.accept(task, raw, caller)
+                if task.delivery_method == "async":
+                    accepted = Acknowledgement(task_type=task.task_type, task_uuid=task.task_uuid)
+                    return Reply(data=(accepted.item(),))
+                return await self._outcome(run)
+            case _:
+                raise TaskError(
+                    "unsupportedTaskType",
+                    f"a task of type '{task.task_type}' belongs to the connection, not into a list of tasks",
+                    parameter="taskType",
+                )
+
+    async def _outcome(self, run: Run) -> Reply:
+        timeout_s = self._settings.sync_timeout_s
+        try:
+            await asyncio.wait_for(run.finished.wait(), timeout_s)
+        except TimeoutError:
+            raise TaskError(
+                "inferenceTimeout",
+                f"the task is not finished after {timeout_s:g} s; it goes on, and getResponse will have its results",
+            ) from None
+        if run.interrupted:
+            raise TaskError(
+                "serviceUnavailable", "the server is stopping; the task goes on after its restart, ask getResponse then"
+            )
+        record = await asyncio.to_thread(self._journal.find, run.record.owner, run.record.task_uuid)
+        if record is None:
+            raise TaskError("taskExpired", "the task's results have expired already")
+        return await outcome_reply(record, self._pictures)
+
+
+@asynccontextmanager
+async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Studio]:
+    """A studio with its engine process and its stores; everything ends with the context.
+
+    Args:
+        settings: of the server.
+        database: of its data folder.
+    """
+    catalog = Catalog(settings, runnable=RUNNABLE_ARCHITECTURES)
+    policy = FetchPolicy(
+        allow_private=settings.fetch_allow_private,
+        allowed_hosts=settings.fetch_allowed_hosts,
+        max_bytes=settings.max_image_bytes,
+        timeout_s=settings.fetch_timeout_s,
+    )
+    engine = EngineProcess(_engine_options(settings, catalog), stall_s=settings.engine_stall_s)
+    async with Fetcher(policy) as fetcher:
+        pictures = Pictures(
+            store=ImageStore(settings.data_dir / "images"),
+            database=database,
+            fetcher=fetcher,
+            limits=DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
+            upload_ttl_s=settings.upload_ttl_s,
+        )
+        studio = Studio(settings=settings, catalog=catalog, pictures=pictures, journal=Journal(database), engine=engine)
+        await engine.start()
+        sweeper = asyncio.create_task(studio.sweep(), name="sweeper")
+        try:
+            await studio.resume()
+            yield studio
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+            await studio.drain(grace_s=0.0)
+
+
+def _engine_options(settings: Settings, catalog: Catalog) -> EngineOptions:
+    preload = None
+    try:
+        entry = catalog.resolve(settings.default_model)
+        if entry.files is not None and entry.files.form != "hub":
+            preload = ModelReference(architecture=entry.architecture, location=Path(entry.files.location))
+    except CatalogError as failure:
+        log.warning("the default model cannot be loaded ahead: %s", failure)
+    return EngineOptions(
+        device=settings.device,
+        dtype=settings.dtype,
+        threads=settings.threads,
+        models_loaded=settings.models_loaded,
+        max_rows=settings.max_rows,
+        preload=preload,
+    )
+
+
+def _error_reply(error: TaskError, raw: object) -> Reply:
+    task_type, task_uuid = task_identity(raw)
+    return Reply(errors=((error.status_code, error.item(task_uuid=task_uuid, task_type=task_type)),))
