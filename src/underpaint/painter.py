@@ -1,5 +1,6 @@
 """The library face: pictures in, pictures out, in this process and without a server."""
 
+import math
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,12 @@ from underpaint.studio.requests import LARGEST_SEED, RUNNABLE_ARCHITECTURES, Wis
 
 Photo = str | os.PathLike[str] | bytes | Image.Image
 
-_FORMAT_OF_SUFFIX: Mapping[str, OutputFormat] = {".jpg": "JPG", ".jpeg": "JPG", ".png": "PNG", ".webp": "WEBP"}
+_FORMAT_OF_SUFFIX: Mapping[str, OutputFormat] = {
+    ".jpg": "JPG",
+    ".jpeg": "JPG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+}
 _SIDE_MULTIPLE_PX = 64
 _SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 128, 2048
 
@@ -67,7 +73,9 @@ class Transformed:
         format = _FORMAT_OF_SUFFIX.get(target.suffix.lower())
         if format is None:
             raise ValueError(f"{target.name}: pictures are written as .jpg, .png or .webp")
-        target.write_bytes(encode_image(self.image, format=format, quality=quality, parameters=self.parameters))
+        target.write_bytes(
+            encode_image(self.image, format=format, quality=quality, parameters=self.parameters)
+        )
 
 
 def transform(
@@ -209,7 +217,9 @@ class Painter:
         width_px, height_px = _size(image, entry, width, height)
         picture = None
         if image is not None:
-            picture = np.asarray(fit_image(image, width_px=width_px, height_px=height_px, mode=fit), dtype=np.uint8)
+            picture = np.asarray(
+                fit_image(image, width_px=width_px, height_px=height_px, mode=fit), dtype=np.uint8
+            )
         chosen_strength = entry.defaults.strength if strength is None else strength
         _check_ranges(strength=(strength, 0, 1), seed=(seed, 1, LARGEST_SEED), **_ranges(rest))
         wishes = Wishes(
@@ -227,7 +237,9 @@ class Painter:
         if isinstance(photo, Image.Image):
             return photo.convert("RGB")
         data = photo if isinstance(photo, bytes) else Path(photo).read_bytes()
-        limits = DecodeLimits(max_bytes=self._settings.max_image_bytes, max_pixels=self._settings.max_image_pixels)
+        limits = DecodeLimits(
+            max_bytes=self._settings.max_image_bytes, max_pixels=self._settings.max_image_pixels
+        )
         return decode_image(data, limits=limits)
 
     def _run(
@@ -244,7 +256,10 @@ class Painter:
                         case messages.Progress():
                             on_progress(
                                 Progress(
-                                    result=position[event.job_id], step=event.step, steps=event.steps, stage=event.stage
+                                    result=position[event.job_id],
+                                    step=event.step,
+                                    steps=event.steps,
+                                    stage=event.stage,
                                 )
                             )
                         case messages.Finished():
@@ -279,23 +294,25 @@ def _transformed(job: messages.JobRequest, entry: ModelEntry, finished: messages
     )
 
 
-def _size(image: Image.Image | None, entry: ModelEntry, width: int | None, height: int | None) -> tuple[int, int]:
+def _size(
+    image: Image.Image | None, entry: ModelEntry, width: int | None, height: int | None
+) -> tuple[int, int]:
     """Size of the picture: as asked for, and otherwise the photo's shape at about the model's number of pixels."""
     defaults = entry.defaults
     shape = (defaults.width_px, defaults.height_px) if image is None else image.size
-    if width is None and height is None:
-        scale = (defaults.width_px * defaults.height_px / (shape[0] * shape[1])) ** 0.5
-        return _side(shape[0] * scale), _side(shape[1] * scale)
-    chosen_width = _side(height * shape[0] / shape[1]) if width is None and height is not None else width
-    chosen_height = _side(width * shape[1] / shape[0]) if height is None and width is not None else height
-    assert chosen_width is not None and chosen_height is not None
-    for name, side in (("width", chosen_width), ("height", chosen_height)):
+    if width is None:
+        if height is None:
+            return _nearest_size(shape[0] / shape[1], defaults.width_px * defaults.height_px)
+        width = _side(height * shape[0] / shape[1])
+    elif height is None:
+        height = _side(width * shape[1] / shape[0])
+    for name, side in (("width", width), ("height", height)):
         if side % _SIDE_MULTIPLE_PX or not _SMALLEST_SIDE_PX <= side <= _LARGEST_SIDE_PX:
             raise ValueError(
                 f"{name} must be a multiple of {_SIDE_MULTIPLE_PX} from {_SMALLEST_SIDE_PX} to {_LARGEST_SIDE_PX}, "
                 f"not {side}"
             )
-    return chosen_width, chosen_height
+    return width, height
 
 
 def _ranges(rest: Mapping[str, Any]) -> dict[str, tuple[Any, int, int]]:
@@ -307,6 +324,18 @@ def _check_ranges(**arguments: tuple[float | None, float, float]) -> None:
     for name, (value, low, high) in arguments.items():
         if value is not None and not low <= value <= high:
             raise ValueError(f"{name} must lie between {low} and {high}, not {value}")
+
+
+def _nearest_size(aspect: float, area_px: int) -> tuple[int, int]:
+    """The allowed size that distorts a picture of that aspect ratio least, at about that number of pixels."""
+    sides = range(_SMALLEST_SIDE_PX, _LARGEST_SIDE_PX + 1, _SIDE_MULTIPLE_PX)
+    # A change of shape is seen, a change of size hardly: it weighs a tenth.
+    return min(
+        ((width, height) for width in sides for height in sides),
+        key=lambda size: (
+            abs(math.log(size[0] / size[1] / aspect)) + 0.1 * abs(math.log(size[0] * size[1] / area_px))
+        ),
+    )
 
 
 def _side(pixels: float) -> int:

@@ -48,7 +48,9 @@ class Sampler:
     depends neither on its neighbours in a batch nor on the device.
     """
 
-    def __init__(self, scheduler: Any, *, steps: int, strength: float | None, generator: torch.Generator) -> None:
+    def __init__(
+        self, scheduler: Any, *, steps: int, strength: float | None, generator: torch.Generator
+    ) -> None:
         """Lay out the timesteps.
 
         Args:
@@ -100,7 +102,9 @@ class Sampler:
 
     def start_from_picture(self, latents: Tensor) -> Tensor:
         """Latents of image-to-image: the encoded picture (1, channels, height, width), noised to the first timestep."""
-        noised: Tensor = self._scheduler.add_noise(latents, self._noise(tuple(latents.shape)), self._timesteps[:1])
+        noised: Tensor = self._scheduler.add_noise(
+            latents, self._noise(tuple(latents.shape)), self._timesteps[:1]
+        )
         return noised
 
     def model_input(self, latents: Tensor) -> Tensor:

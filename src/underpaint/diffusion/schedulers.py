@@ -54,7 +54,9 @@ def _spaced(solver: str, *spacings: str) -> dict[str, SchedulerChoice]:
     """Names such as "DPM++ 2M Karras" for one solver."""
     choice = _SOLVERS[solver]
     return {
-        solver + name: SchedulerChoice(class_name=choice.class_name, options={**choice.options, **_SPACINGS[name]})
+        solver + name: SchedulerChoice(
+            class_name=choice.class_name, options={**choice.options, **_SPACINGS[name]}
+        )
         for name in spacings
     }
 

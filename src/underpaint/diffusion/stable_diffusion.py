@@ -142,7 +142,9 @@ class StableDiffusion:
             generator: the request's noise stream, for autoencoders that give a distribution.
         """
         pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None] * 2.0 - 1.0
-        encoded = self._vae.encode(pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last))
+        encoded = self._vae.encode(
+            pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
+        )
         if hasattr(encoded, "latent_dist"):
             # Sampled on the CPU, where the request's noise stream is.
             spread = encoded.latent_dist

@@ -18,7 +18,9 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda", "mps"]) -> torch.device
     return torch.device("cpu")
 
 
-def choose_dtype(wanted: Literal["auto", "float32", "float16", "bfloat16"], device: torch.device) -> torch.dtype:
+def choose_dtype(
+    wanted: Literal["auto", "float32", "float16", "bfloat16"], device: torch.device
+) -> torch.dtype:
     """The precision of that name; "auto" is float16 on a GPU and float32 on a CPU, where halves are emulated slowly."""
     if wanted != "auto":
         return _DTYPES[wanted]

@@ -14,7 +14,9 @@ class Trajectory:
 
     def __init__(self, request: JobRequest, model: StableDiffusion) -> None:
         generator = torch.Generator("cpu").manual_seed(request.seed)
-        scheduler = build_scheduler(model.schedulers[request.scheduler], model.scheduler_config, seed=request.seed)
+        scheduler = build_scheduler(
+            model.schedulers[request.scheduler], model.scheduler_config, seed=request.seed
+        )
         picture = request.picture
         self._guidance_scale = request.guidance_scale
         self._sampler = Sampler(
@@ -76,7 +78,9 @@ class Job:
         self.request = request
         self.trajectory: Trajectory | None = None
         self.passes_left_out = 0
-        self.steps = request.steps if request.picture is None else steps_to_run(request.steps, request.strength)
+        self.steps = (
+            request.steps if request.picture is None else steps_to_run(request.steps, request.strength)
+        )
         """Steps that will run in all."""
 
     @property

@@ -41,7 +41,9 @@ class LoadedModels:
             self._release()
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture]
-        model = family.load(reference.location, config=reference.config, device=self._device, dtype=self._dtype)
+        model = family.load(
+            reference.location, config=reference.config, device=self._device, dtype=self._dtype
+        )
         log.info("loaded %s in %.1f s", reference.location.name, time.monotonic() - started)
         self._models[reference] = model
         return model

@@ -86,7 +86,13 @@ class ImageInference:
     """Accepts and runs imageInference tasks."""
 
     def __init__(
-        self, *, settings: Settings, catalog: Catalog, pictures: Pictures, journal: Journal, engine: EngineProcess
+        self,
+        *,
+        settings: Settings,
+        catalog: Catalog,
+        pictures: Pictures,
+        journal: Journal,
+        engine: EngineProcess,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -148,7 +154,9 @@ class ImageInference:
             await asyncio.to_thread(self._journal.begin_again, record)
             try:
                 if record.attempts >= MAX_ATTEMPTS:
-                    raise TaskError("inferenceError", "the server stopped each time that it worked on this task")
+                    raise TaskError(
+                        "inferenceError", "the server stopped each time that it worked on this task"
+                    )
                 task = parse_task(record.request)
                 assert isinstance(task, ImageInferenceTask), "only imageInference tasks are written down"
                 self._begin(record, task, await self._prepare(task))
@@ -218,7 +226,9 @@ class ImageInference:
     async def _keep_seed(self, picture: Picture, owner: str, ttl_s: float) -> str:
         image = Image.fromarray(picture)
         data = await asyncio.to_thread(encode_image, image, format="PNG")
-        return await self._pictures.keep(data, extension="png", kind="seed", size=image.size, owner=owner, ttl_s=ttl_s)
+        return await self._pictures.keep(
+            data, extension="png", kind="seed", size=image.size, owner=owner, ttl_s=ttl_s
+        )
 
     def _begin(self, record: TaskRecord, task: ImageInferenceTask, prepared: _Prepared) -> Run:
         wishes = Wishes(
@@ -248,7 +258,9 @@ class ImageInference:
         record = run.record
         try:
             outcomes = self._engine.submit(run.jobs, on_progress=run.note)
-            results = [self._result(run, position, outcome, task, entry) for position, outcome in enumerate(outcomes)]
+            results = [
+                self._result(run, position, outcome, task, entry) for position, outcome in enumerate(outcomes)
+            ]
             failures = [failure for failure in await asyncio.gather(*results) if failure is not None]
             if any(failure.code == "stopping" for failure in failures):
                 run.interrupted = True
@@ -304,7 +316,9 @@ class ImageInference:
             owner=run.record.owner,
             ttl_s=run.record.expires_s - time.time(),
         )
-        result = ResultRecord(image_uuid=image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run)
+        result = ResultRecord(
+            image_uuid=image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run
+        )
         await asyncio.to_thread(self._journal.add_result, run.record, position, result)
         run.has_results.set()
         return None

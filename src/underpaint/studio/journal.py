@@ -122,7 +122,9 @@ class Journal:
 
     def fail(self, task: TaskRecord, error: Mapping[str, Any], *, status_code: int) -> None:
         """It ends with an error, in wire form. Results that it has stay."""
-        self._update(task, status="error", error=dict(error), error_status=status_code, finished_s=time.time())
+        self._update(
+            task, status="error", error=dict(error), error_status=status_code, finished_s=time.time()
+        )
 
     def find(self, owner: str, task_uuid: str) -> TaskRecord | None:
         """A task with its results so far, or None."""
@@ -137,7 +139,9 @@ class Journal:
         """Drop finished tasks whose time is over."""
         due = or_(tasks.c.status == "success", tasks.c.status == "error") & (tasks.c.expires_s < time.time())
         with self._database.begin() as connection:
-            for owner, task_uuid in connection.execute(select(tasks.c.owner, tasks.c.task_uuid).where(due)).all():
+            for owner, task_uuid in connection.execute(
+                select(tasks.c.owner, tasks.c.task_uuid).where(due)
+            ).all():
                 connection.execute(delete(results).where(_result_of(owner, task_uuid)))
                 connection.execute(delete(tasks).where(_is(owner, task_uuid)))
 
@@ -152,7 +156,9 @@ class Journal:
                 _record(
                     row,
                     connection.execute(
-                        select(results.c.item).where(_result_of(row.owner, row.task_uuid)).order_by(results.c.position)
+                        select(results.c.item)
+                        .where(_result_of(row.owner, row.task_uuid))
+                        .order_by(results.c.position)
                     )
                     .scalars()
                     .all(),

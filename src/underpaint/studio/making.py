@@ -7,7 +7,9 @@ from underpaint.version import __version__
 
 def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -> dict[str, object]:
     """The parameters that make the picture again, with Underpaint's version."""
-    transformed = {} if job.picture is None else {"strength": job.strength, "effectiveSteps": finished.steps_run}
+    transformed = (
+        {} if job.picture is None else {"strength": job.strength, "effectiveSteps": finished.steps_run}
+    )
     return {
         "model": entry.air,
         "positivePrompt": job.prompt,

@@ -23,7 +23,9 @@ def search_models(task: ModelSearchTask, catalog: Catalog) -> Reply:
             offset=task.offset,
         )
     )
-    found = ModelSearchResult(task_uuid=task.task_uuid, total_results=total, results=[_found(entry) for entry in page])
+    found = ModelSearchResult(
+        task_uuid=task.task_uuid, total_results=total, results=[_found(entry) for entry in page]
+    )
     return Reply(data=(found.item(),))
 
 

@@ -67,7 +67,13 @@ class Pictures:
     """Pictures by UUID, and the way in for those that a task brings along."""
 
     def __init__(
-        self, *, store: ImageStore, database: Engine, fetcher: Fetcher, limits: DecodeLimits, upload_ttl_s: float
+        self,
+        *,
+        store: ImageStore,
+        database: Engine,
+        fetcher: Fetcher,
+        limits: DecodeLimits,
+        upload_ttl_s: float,
     ) -> None:
         self._store = store
         self._database = database
@@ -92,7 +98,9 @@ class Pictures:
         code = f"invalid{parameter[0].upper()}{parameter[1:]}"
         try:
             # Megabytes of base64: not in the event loop.
-            data = await self._bytes_of(await asyncio.to_thread(parse_image_reference, reference), code, parameter)
+            data = await self._bytes_of(
+                await asyncio.to_thread(parse_image_reference, reference), code, parameter
+            )
             async with self._decodes:
                 return await asyncio.to_thread(decode_image, data, limits=self._limits, formats=formats)
         except (InvalidImageReference, ImageRejected, FetchRefused) as refusal:
@@ -152,7 +160,9 @@ class Pictures:
             data = await self._store.get(stored.image_uuid, extension)
         except ImageNotFound:
             return None
-        return OpenedImage(data=data, media_type=MEDIA_TYPE_OF_EXTENSION[extension], created_s=stored.created_s)
+        return OpenedImage(
+            data=data, media_type=MEDIA_TYPE_OF_EXTENSION[extension], created_s=stored.created_s
+        )
 
     async def data_of(self, image_uuid: str, extension: str) -> bytes:
         """The file of a picture that a record refers to.
@@ -182,7 +192,9 @@ class Pictures:
         for stored in due:
             await self._remove(stored)
 
-    async def _bytes_of(self, reference: StoredImage | InlineImage | RemoteImage, code: str, parameter: str) -> bytes:
+    async def _bytes_of(
+        self, reference: StoredImage | InlineImage | RemoteImage, code: str, parameter: str
+    ) -> bytes:
         match reference:
             case InlineImage():
                 return reference.data

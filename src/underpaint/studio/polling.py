@@ -8,7 +8,13 @@ from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal, TaskRecord
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.replies import outcome_reply
-from underpaint.wire import GetResponseTask, GetTaskDetailsTask, ProcessingStatus, TaskDetailsResult, TaskError
+from underpaint.wire import (
+    GetResponseTask,
+    GetTaskDetailsTask,
+    ProcessingStatus,
+    TaskDetailsResult,
+    TaskError,
+)
 
 
 class Polling:
@@ -38,9 +44,11 @@ class Polling:
         run = self._inference.find(caller.owner, task.task_uuid)
         record = await self._find(caller.owner, task.task_uuid)
         reply = await outcome_reply(record, self._pictures, status="success")
-        if run is None or record.status != "accepted":
+        if run is None or record.status != "accepted" or len(record.results) == len(run.jobs):
             return reply
-        processing = ProcessingStatus(task_type=record.task_type, task_uuid=record.task_uuid, progress=run.percent)
+        processing = ProcessingStatus(
+            task_type=record.task_type, task_uuid=record.task_uuid, progress=run.percent
+        )
         return Reply(data=(*reply.data, processing.item()), errors=reply.errors)
 
     async def get_details(self, task: GetTaskDetailsTask, caller: Caller) -> Reply:

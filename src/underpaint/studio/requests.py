@@ -61,7 +61,9 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         width_px=wishes.width_px,
         height_px=wishes.height_px,
         steps=wishes.steps or entry.defaults.steps,
-        guidance_scale=entry.defaults.guidance_scale if wishes.guidance_scale is None else wishes.guidance_scale,
+        guidance_scale=entry.defaults.guidance_scale
+        if wishes.guidance_scale is None
+        else wishes.guidance_scale,
         scheduler=checked_scheduler(wishes.scheduler, entry),
         seed=wishes.seed,
         strength=wishes.strength,
@@ -70,7 +72,10 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
     )
     return (
         first,
-        *(replace(first, job_id=str(uuid.uuid4()), seed=_seed(wishes.seed, k)) for k in range(1, wishes.results)),
+        *(
+            replace(first, job_id=str(uuid.uuid4()), seed=_seed(wishes.seed, k))
+            for k in range(1, wishes.results)
+        ),
     )
 
 

@@ -178,7 +178,8 @@ class Studio:
             ) from None
         if run.interrupted:
             raise TaskError(
-                "serviceUnavailable", "the server is stopping; the task goes on after its restart, ask getResponse then"
+                "serviceUnavailable",
+                "the server is stopping; the task goes on after its restart, ask getResponse then",
             )
         record = await asyncio.to_thread(self._journal.find, run.record.owner, run.record.task_uuid)
         if record is None:
@@ -210,7 +211,9 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
             limits=DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
             upload_ttl_s=settings.upload_ttl_s,
         )
-        studio = Studio(settings=settings, catalog=catalog, pictures=pictures, journal=Journal(database), engine=engine)
+        studio = Studio(
+            settings=settings, catalog=catalog, pictures=pictures, journal=Journal(database), engine=engine
+        )
         await engine.start()
         sweeper = asyncio.create_task(studio.sweep(), name="sweeper")
         try:

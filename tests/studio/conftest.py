@@ -1,0 +1,175 @@
+"""A studio on a temporary folder, with an engine that paints at once and can be held up."""
+
+import asyncio
+import base64
+import io
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import Engine
+
+from underpaint.catalog import Catalog
+from underpaint.database import open_database
+from underpaint.diffusion.strength import steps_to_run
+from underpaint.engine.messages import Failed, Finished, JobRequest, Progress
+from underpaint.engine.process import Outcome
+from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
+from underpaint.settings import Settings
+from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.journal import Journal
+from underpaint.studio.pictures import Pictures
+from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
+from underpaint.studio.studio import Studio
+
+CALLER = Caller(owner="key-1", base_url="http://studio.test")
+STRANGER = Caller(owner="key-2", base_url="http://studio.test")
+
+
+class PaintingEngine:
+    """Stands in for the engine process: a picture's colour tells its seed, and `hold` keeps jobs from finishing."""
+
+    def __init__(self) -> None:
+        self.state: Literal["starting", "ready", "stopped"] = "ready"
+        self.restarts = 0
+        self.jobs: list[JobRequest] = []
+        self.begun = asyncio.Event()
+        self.failure: Failed | None = None
+        self._held: list[tuple[JobRequest, asyncio.Future[Outcome]]] = []
+        self.holding = False
+
+    def submit(
+        self, requests: Sequence[JobRequest], *, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> list[asyncio.Future[Outcome]]:
+        self.jobs.extend(requests)
+        self.begun.set()
+        futures: list[asyncio.Future[Outcome]] = []
+        for request in requests:
+            future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            futures.append(future)
+            if self.holding:
+                on_progress(
+                    Progress(
+                        job_id=request.job_id, stage="running", step=request.steps // 2, steps=request.steps
+                    )
+                )
+                self._held.append((request, future))
+            else:
+                future.set_result(self._outcome(request))
+        return futures
+
+    def release(self, count: int | None = None) -> None:
+        """Let held jobs finish."""
+        released, self._held = self._held[:count], [] if count is None else self._held[count:]
+        for request, future in released:
+            future.set_result(self._outcome(request))
+
+    async def stop(self) -> None:
+        self.state = "stopped"
+        for request, future in self._held:
+            future.set_result(
+                Failed(job_id=request.job_id, code="stopping", message="the server is stopping")
+            )
+        self._held = []
+
+    def _outcome(self, request: JobRequest) -> Outcome:
+        if self.failure is not None:
+            return Failed(job_id=request.job_id, code=self.failure.code, message=self.failure.message)
+        run = request.steps if request.picture is None else steps_to_run(request.steps, request.strength)
+        if run == 0:
+            assert request.picture is not None
+            return Finished(job_id=request.job_id, picture=request.picture, steps_run=0)
+        shade = np.full((request.height_px, request.width_px, 3), request.seed % 256, np.uint8)
+        return Finished(job_id=request.job_id, picture=shade, steps_run=run)
+
+
+class Workplace:
+    """A studio, and what a test wants to reach inside it."""
+
+    def __init__(self, folder: Path, database: Engine, fetcher: Fetcher, **settings: Any) -> None:
+        self.settings = Settings(data_dir=folder, alias="runware:101@1=underpaint:1@1", **settings)
+        self.engine = PaintingEngine()
+        self.database = database
+        self.journal = Journal(database)
+        self.pictures = Pictures(
+            store=ImageStore(folder / "images"),
+            database=database,
+            fetcher=fetcher,
+            limits=DecodeLimits(),
+            upload_ttl_s=self.settings.upload_ttl_s,
+        )
+        self.studio = Studio(
+            settings=self.settings,
+            catalog=Catalog(self.settings, runnable=RUNNABLE_ARCHITECTURES),
+            pictures=self.pictures,
+            journal=self.journal,
+            engine=self.engine,  # type: ignore[arg-type]
+        )
+
+    async def perform(self, raw: object, caller: Caller = CALLER, *, hold_s: float = 0.0) -> Reply:
+        return await self.studio.perform(raw, caller, hold_s=hold_s)
+
+
+@pytest.fixture
+async def open_workplace(tmp_path: Path) -> AsyncIterator[Callable[..., Workplace]]:
+    """Opens studios on one folder, one after the other, as restarts of a server do."""
+    database = open_database(tmp_path)
+    async with Fetcher(FetchPolicy()) as fetcher:
+        yield lambda **settings: Workplace(tmp_path, database, fetcher, **settings)
+    database.dispose()
+
+
+@pytest.fixture
+def workplace(open_workplace: Callable[..., Workplace]) -> Workplace:
+    return open_workplace()
+
+
+def encoded(size: tuple[int, int] = (96, 64), color: tuple[int, int, int] = (200, 40, 90)) -> str:
+    """A plain PNG in base64."""
+    stream = io.BytesIO()
+    Image.new("RGB", size, color).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def transformation(**changes: Any) -> dict[str, Any]:
+    """A small, valid imageInference task."""
+    task = {
+        "taskType": "imageInference",
+        "taskUUID": str(uuid.uuid4()),
+        "model": "underpaint:1@1",
+        "positivePrompt": "watercolor painting",
+        "seedImage": encoded(),
+        "strength": 0.5,
+        "width": 128,
+        "height": 128,
+        "steps": 10,
+        "seed": 7,
+        **changes,
+    }
+    return {name: value for name, value in task.items() if value is not ...}
+
+
+def error_of(reply: Reply) -> dict[str, Any]:
+    """The only error of a reply that holds nothing else."""
+    assert not reply.data, reply.data
+    [(_, item)] = reply.errors
+    return dict(item)
+
+
+def item_of(reply: Reply) -> dict[str, Any]:
+    """The only item of a reply that holds nothing else."""
+    assert not reply.errors, reply.errors
+    [item] = reply.data
+    return dict(item)
+
+
+async def open_result(workplace: Workplace, item: dict[str, Any]) -> Image.Image:
+    """The picture of a result, as a client would fetch it by its URL."""
+    name = item["imageURL"].removeprefix("http://studio.test/images/")
+    opened = await workplace.studio.open_image(*name.split("."))
+    assert opened is not None
+    return Image.open(io.BytesIO(opened.data))

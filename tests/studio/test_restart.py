@@ -1,0 +1,76 @@
+"""What a stopped or crashed server leaves unfinished goes on when it is started again."""
+
+from collections.abc import Callable
+
+from tests.studio.conftest import Workplace, error_of, item_of, transformation
+
+from underpaint.studio.image_inference import MAX_ATTEMPTS
+
+
+def question(task: dict[str, object]) -> dict[str, object]:
+    return {"taskType": "getResponse", "taskUUID": task["taskUUID"]}
+
+
+async def crash_while_working(workplace: Workplace, task: dict[str, object]) -> None:
+    """Accept a task and never come back to it, as a killed server does."""
+    workplace.engine.holding = True
+    await workplace.perform(task)
+    await workplace.engine.begun.wait()
+
+
+async def test_an_accepted_task_ends_with_the_same_picture(open_workplace: Callable[..., Workplace]) -> None:
+    before = open_workplace()
+    task = transformation(deliveryMethod="async", seed=..., numberResults=2, strength=0.3)
+    await crash_while_working(before, task)
+    after = open_workplace()
+    await after.studio.resume()
+    reply = await after.perform(question(task), hold_s=5)
+    while len(reply.data) < 2 or "imageUUID" not in reply.data[1]:
+        reply = await after.perform(question(task))
+    assert [item["seed"] for item in reply.data] == [job.seed for job in before.engine.jobs]
+    for first, second in zip(before.engine.jobs, after.engine.jobs, strict=True):
+        assert (first.seed, first.strength, first.prompt) == (second.seed, second.strength, second.prompt)
+        assert first.picture is not None
+        assert second.picture is not None
+        assert (first.picture == second.picture).all()
+
+
+async def test_a_task_that_is_there_at_every_crash_is_failed(
+    open_workplace: Callable[..., Workplace],
+) -> None:
+    task = transformation(deliveryMethod="async")
+    await crash_while_working(open_workplace(), task)
+    for _ in range(MAX_ATTEMPTS - 1):
+        workplace = open_workplace()
+        workplace.engine.holding = True
+        await workplace.studio.resume()
+    last = open_workplace()
+    await last.studio.resume()
+    assert last.engine.jobs == []
+    assert error_of(await last.perform(question(task)))["code"] == "inferenceError"
+
+
+async def test_finished_tasks_do_not_run_again(open_workplace: Callable[..., Workplace]) -> None:
+    task = transformation()
+    done = item_of(await open_workplace().perform(task))
+    after = open_workplace()
+    await after.studio.resume()
+    assert after.engine.jobs == []
+    assert item_of(await after.perform(question(task)))["imageUUID"] == done["imageUUID"]
+    assert error_of(await after.perform(task))["code"] == "conflictTaskUUID"
+
+
+async def test_a_drained_studio_refuses_tasks_and_keeps_unfinished_ones(
+    open_workplace: Callable[..., Workplace],
+) -> None:
+    workplace = open_workplace()
+    task = transformation(deliveryMethod="async")
+    await crash_while_working(workplace, task)
+    await workplace.studio.drain(grace_s=0.01)
+    refused = await workplace.perform(transformation())
+    assert refused.errors[0][0] == 503
+    assert error_of(refused)["code"] == "serviceUnavailable"
+    assert not workplace.studio.status().ready
+    after = open_workplace()
+    await after.studio.resume()
+    assert item_of(await after.perform(question(task), hold_s=5))["status"] == "success"

@@ -1,0 +1,152 @@
+"""The library face, on the embedded model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import underpaint
+from underpaint.catalog import EMBEDDED
+from underpaint.images import read_parameters
+from underpaint.painter import Painter, Progress
+from underpaint.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    """A picture with shapes and colours, 192 x 128."""
+    across, down = np.meshgrid(np.linspace(0, 1, 192), np.linspace(0, 1, 128))
+    pixels = np.stack([across, down, np.hypot(across - 0.5, down - 0.5) < 0.3], axis=-1)
+    return Image.fromarray((pixels * 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Painter]:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), threads=1)
+    with Painter(settings) as painter:
+        yield painter
+
+
+def difference(first: Image.Image, second: Image.Image) -> float:
+    """Mean absolute difference per channel, 0 to 255."""
+    return float(np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16)).mean())
+
+
+def test_a_photo_becomes_a_picture_of_its_shape(painter: Painter, photo: Image.Image) -> None:
+    [result] = painter.transform(photo, "charcoal sketch", steps=4, seed=1)
+    assert result.image.mode == "RGB"
+    width, height = result.image.size
+    assert width / height == 192 / 128
+    assert (result.seed, result.steps, result.effective_steps) == (1, 4, 2)
+
+
+def test_strength_zero_gives_the_photo_back(painter: Painter, photo: Image.Image) -> None:
+    [result] = painter.transform(photo, "charcoal sketch", strength=0, width=192, height=128)
+    assert result.effective_steps == 0
+    assert result.image.tobytes() == photo.tobytes()
+
+
+def test_more_strength_changes_more(painter: Painter, photo: Image.Image) -> None:
+    size = {"width": 192, "height": 128, "steps": 10, "seed": 1}
+    results = painter.transform_many(
+        [{"photo": photo, "prompt": "charcoal sketch", "strength": s, **size} for s in (0.1, 0.5, 0.9)]
+    )
+    distances = [difference(result.image, photo) for [result] in results]
+    assert distances == sorted(distances)
+    assert distances[0] < distances[2] / 2
+
+
+def test_the_prompt_matters(painter: Painter, photo: Image.Image) -> None:
+    size = {"width": 192, "height": 128, "steps": 10, "seed": 1, "strength": 0.7}
+    [charcoal], [neon] = painter.transform_many(
+        [{"photo": photo, "prompt": prompt, **size} for prompt in ("charcoal sketch", "cyberpunk neon")]
+    )
+    assert difference(charcoal.image, neon.image) > 20
+
+
+def test_the_same_request_gives_the_same_bytes(painter: Painter, photo: Image.Image) -> None:
+    first, second = (
+        painter.transform(photo, "watercolor", steps=4, seed=5, width=128, height=128) for _ in range(2)
+    )
+    assert first[0].image.tobytes() == second[0].image.tobytes()
+
+
+def test_every_result_can_be_made_again_from_its_seed(painter: Painter, photo: Image.Image) -> None:
+    results = painter.transform(photo, "watercolor", results=3, width=128, height=128, steps=4)
+    assert [result.seed - results[0].seed for result in results] == [0, 1, 2]
+    [again] = painter.transform(photo, "watercolor", seed=results[2].seed, width=128, height=128, steps=4)
+    largest = np.abs(np.asarray(again.image, np.int16) - np.asarray(results[2].image, np.int16)).max()
+    assert largest <= 1
+
+
+def test_progress_counts_every_picture_to_its_end(painter: Painter, photo: Image.Image) -> None:
+    seen: list[Progress] = []
+    painter.transform(photo, "watercolor", steps=4, results=2, width=128, height=128, on_progress=seen.append)
+    for index in range(2):
+        steps = [progress.step for progress in seen if progress.result == index]
+        assert steps == sorted(steps)
+        assert steps[-1] == 2
+        assert [progress for progress in seen if progress.result == index][-1].stage == "done"
+
+
+def test_text_to_image(painter: Painter) -> None:
+    [result] = painter.transform(None, "sunset", steps=2)
+    assert result.image.size == (EMBEDDED.defaults.width_px, EMBEDDED.defaults.height_px)
+    assert result.strength is None
+
+
+def test_saved_pictures_carry_their_parameters(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:
+    [result] = painter.transform(photo, "watercolor", steps=2, width=128, height=128)
+    result.save(tmp_path / "painting.webp")
+    parameters = read_parameters((tmp_path / "painting.webp").read_bytes())
+    assert parameters is not None
+    assert parameters["seed"] == result.seed
+    with pytest.raises(ValueError, match=r"\.jpg, \.png or \.webp"):
+        result.save(tmp_path / "painting.tiff")
+
+
+@pytest.mark.parametrize("form", ["path", "text", "bytes"])
+def test_photos_are_taken_in_every_form(
+    painter: Painter, photo: Image.Image, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / "photo.png"
+    photo.save(path)
+    forms: dict[str, str | bytes | Path] = {"path": path, "text": str(path), "bytes": path.read_bytes()}
+    [result] = painter.transform(forms[form], "x", strength=0, width=192, height=128)
+    assert result.image.tobytes() == photo.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"strength": 1.2}, "strength must lie between 0 and 1"),
+        ({"steps": 0}, "steps must lie between 1 and 100"),
+        ({"width": 100, "height": 128}, "width must be a multiple of 64"),
+        ({"scheduler": "Nonsense"}, "Nonsense"),
+        ({"seed": 0}, "seed must lie"),
+    ],
+)
+def test_bad_arguments_are_named(
+    painter: Painter, photo: Image.Image, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        painter.transform_many([{"photo": photo, "prompt": "x", **arguments}])
+
+
+def test_an_unknown_model_is_named(painter: Painter, photo: Image.Image) -> None:
+    with pytest.raises(LookupError, match="nobody:1@1"):
+        painter.transform(photo, "x", model="nobody:1@1")
+
+
+def test_a_painter_outside_of_its_context_says_how_to_use_it(photo: Image.Image) -> None:
+    with pytest.raises(RuntimeError, match="with Painter"):
+        Painter().transform(photo, "x")
+
+
+def test_the_package_offers_its_face_without_loading_it() -> None:
+    assert underpaint.transform is not None
+    assert set(underpaint.__all__) >= {"transform", "Painter"}
+    with pytest.raises(AttributeError):
+        underpaint.nothing  # noqa: B018
