@@ -55,8 +55,8 @@ def describe(new: NewModel) -> ModelEntry:
     """Check a model's files against what is said about it, and describe it. Nothing is downloaded or run.
 
     Raises:
-        ModelRefused: the identifier is malformed or the embedded model's, the source is none of the three forms, its files are
-            incomplete or not safetensors, its architecture or category is not what was said, or cannot be
+        ModelRefused: the identifier is malformed or the embedded model's, the source is none of the three forms, its
+            files are incomplete or not safetensors, its architecture or category is not what was said, or cannot be
             told and was not said.
     """
     try:

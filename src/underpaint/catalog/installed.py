@@ -13,6 +13,7 @@ from underpaint.catalog.entry import ModelEntry
 from underpaint.catalog.errors import ModelListUnreadable, ModelRefused
 
 LOCK_TIMEOUT_S = 10.0
+LOCK_POLL_S = 0.01
 MAX_LIST_BYTES = 64 * 2**20
 
 
@@ -92,7 +93,7 @@ class InstalledModels:
     def _change(self, change: Callable[[dict[str, ModelEntry]], None]) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
+            with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S, poll_interval=LOCK_POLL_S):
                 entries = dict(self.entries())
                 change(entries)
                 _replace_file(self._path, _serialized(entries))

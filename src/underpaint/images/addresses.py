@@ -76,7 +76,7 @@ def refusal_reason(ip: IPAddress, *, allow_private: bool = False) -> str | None:
     for form, address in _carried_ipv4(ip):
         reason = _permitted(_ipv4_reason(address), allow_private)
         if reason is not None:
-            return f"{reason}, inside an {form} address"
+            return f"{reason}, inside {form}"
     return _permitted(_ipv6_reason(ip), allow_private)
 
 
@@ -105,19 +105,19 @@ def _carried_ipv4(ip: IPv6Address) -> list[tuple[str, IPv4Address]]:
     low = IPv4Address(number & 0xFFFFFFFF)
     carried: list[tuple[str, IPv4Address]] = []
     if ip in _IPV4_MAPPED:
-        carried.append(("IPv4-mapped", low))
+        carried.append(("an IPv4-mapped address", low))
     elif ip in _IPV4_COMPATIBLE and number > 1:
-        carried.append(("IPv4-compatible", low))
+        carried.append(("an IPv4-compatible address", low))
     elif ip in _IPV4_TRANSLATED:
-        carried.append(("IPv4-translated", low))
+        carried.append(("an IPv4-translated address", low))
     elif ip in _NAT64:
-        carried.append(("NAT64", low))
+        carried.append(("a NAT64 address", low))
     elif ip in _SIX_TO_FOUR:
-        carried.append(("6to4", IPv4Address(number >> 80 & 0xFFFFFFFF)))
+        carried.append(("a 6to4 address", IPv4Address(number >> 80 & 0xFFFFFFFF)))
     elif ip in _TEREDO:
         # RFC 4380 section 4: the server in the clear, the client with all bits inverted.
-        carried.append(("Teredo", IPv4Address(number >> 64 & 0xFFFFFFFF)))
-        carried.append(("Teredo", IPv4Address(~number & 0xFFFFFFFF)))
+        carried.append(("a Teredo address", IPv4Address(number >> 64 & 0xFFFFFFFF)))
+        carried.append(("a Teredo address", IPv4Address(~number & 0xFFFFFFFF)))
     if number >> 32 & 0xFFFFFFFF in _ISATAP_MARKS:
-        carried.append(("ISATAP", low))
+        carried.append(("an ISATAP address", low))
     return carried

@@ -85,6 +85,9 @@ def _split_alpha(
         image = image.convert("L")
     if color_key is not None and len(color_key) == len(image.getbands()):
         return image, _not_of_color(image, color_key)
+    if image.mode == "LA":
+        # Kept grey, so that a grey profile still applies.
+        return image.getchannel("L"), image.getchannel("A")
     if image.has_transparency_data:
         image = image.convert("RGBA")
     if image.mode == "RGBA":

@@ -88,7 +88,7 @@ def parameters_text(parameters: Mapping[str, object]) -> str:
     if "width" in values and "height" in values:
         values["size"] = f"{values['width']}x{values['height']}"
     settings = [f"{name}: {_quoted(values[key])}" for key, name in _TEXT_NAMES if values.get(key) is not None]
-    return "\n".join([*lines, ", ".join(settings)])
+    return _encodable("\n".join([*lines, ", ".join(settings)]))
 
 
 def read_parameters(data: bytes) -> dict[str, object] | None:
@@ -110,11 +110,17 @@ def _quoted(value: object) -> str:
     return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ',:\n"') else text
 
 
+def _encodable(text: str) -> str:
+    """A prompt that came as JSON may hold half of a surrogate pair, which no encoding can write."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _json(parameters: Mapping[str, object]) -> str:
     try:
-        return json.dumps(dict(parameters), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(dict(parameters), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except TypeError as error:
         raise ValueError(f"the parameters cannot be written as JSON: {error}") from error
+    return _encodable(text)
 
 
 def _png_text(parameters: Mapping[str, object] | None) -> PngImagePlugin.PngInfo | None:
@@ -130,8 +136,8 @@ def _exif_block(parameters: Mapping[str, object] | None) -> bytes:
     """The Exif block, with the text left out where it would not fit, then the JSON; empty for no metadata."""
     if parameters is None:
         return b""
-    note = _MAKER_NOTE_HEAD + _json(parameters).encode("utf-8", "replace")
-    comment = b"UNICODE\0" + parameters_text(parameters).encode("utf-16-be", "replace")
+    note = _MAKER_NOTE_HEAD + _json(parameters).encode()
+    comment = b"UNICODE\0" + parameters_text(parameters).encode("utf-16-be")
     for described in (True, False):
         block = Image.Exif()
         block.endian = ">"

@@ -14,7 +14,7 @@ from underpaint.images.limits import (
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+_APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
 # In entropy-coded data 0xFF is followed by 0x00 or a restart marker; any other follower is the next marker. A
 # fill byte 0xFF is passed over one at a time, which keeps the search linear.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from underpaint.catalog import ModelFiles
+from underpaint.catalog.hub import cached_folder, is_available_offline
+
+from .weights import write_folder
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache, where huggingface_hub looks."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def cache(hub_cache: Path, repository: str, branch: str = "main") -> Path:
+    """A whole download of a small Stable Diffusion model, in the layout of huggingface_hub's cache."""
+    storage = hub_cache / f"models--{repository.replace('/', '--')}"
+    (storage / "refs").mkdir(parents=True)
+    (storage / "refs" / branch).write_text(COMMIT)
+    return write_folder(storage / "snapshots" / COMMIT)
+
+
+def hub(repository: str = "someone/a-model", revision: str | None = None) -> ModelFiles:
+    return ModelFiles(form="hub", location=repository, revision=revision)
+
+
+def test_a_downloaded_repository_is_available(hub_cache: Path) -> None:
+    folder = cache(hub_cache, "someone/a-model")
+    assert cached_folder(hub()) == folder
+    assert is_available_offline(hub())
+
+
+def test_another_repository_or_revision_is_not(hub_cache: Path) -> None:
+    cache(hub_cache, "someone/a-model")
+    assert not is_available_offline(hub("someone/else"))
+    assert not is_available_offline(hub(revision="v2"))
+    assert is_available_offline(hub(revision=COMMIT))
+
+
+def test_half_of_a_download_does_not_count(hub_cache: Path) -> None:
+    folder = cache(hub_cache, "someone/a-model")
+    (folder / "unet/diffusion_pytorch_model.safetensors").unlink()
+    assert not is_available_offline(hub())
+
+
+def test_an_impossible_repository_is_not_available(hub_cache: Path) -> None:
+    assert not is_available_offline(hub("../../etc"))
