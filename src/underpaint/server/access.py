@@ -1,0 +1,138 @@
+"""Who may use the server.
+
+As long as no key was ever made and the server listens on a loopback address, only programs of this machine
+can reach it, and any key is accepted: code written for the hosted API runs without preparation. As soon as
+there is a key, or when the address is not a loopback one, a valid key is required. A server on another
+address without any key therefore starts, and refuses everybody until a key is made: that opens nothing, and a
+container does not crash in a loop while its owner runs `underpaint keys add` beside it.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from underpaint.server.keys import LAST_USED_INTERVAL_S, KeyRing, KeySnapshot
+from underpaint.wire import TaskError
+
+KEYLESS_OWNER = ""
+SNAPSHOT_AGE_S = 1.0
+"""What another process does to the keys takes effect within this time."""
+
+log = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, without port, can only mean this machine."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class Access:
+    """The policy of one running server.
+
+    Args:
+        keys: the keys.
+        host: the address that the server listens on.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(self, keys: KeyRing, host: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keys = keys
+        self._loopback = is_loopback(host)
+        self._clock = clock
+        self._snapshot: KeySnapshot | None = None
+        self._read_s = 0.0
+        self._marked_s: dict[str, float] = {}
+        self._keyless_logged = False
+        # A thread of its own: nobody waits for a database behind the decoding of pictures in the shared pool.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
+
+    async def keyless(self) -> bool:
+        """Whether any key is accepted at the moment."""
+        return self._accepts_any(await self._recent())
+
+    async def owner_of(self, key: str | None) -> str:
+        """Who sends this key: its identifier, or "" where any key is accepted.
+
+        Raises:
+            TaskError: `missingApiKey`, or `invalidApiKey` with a message that says what to do.
+        """
+        snapshot = await self._recent()
+        if self._accepts_any(snapshot):
+            if not self._keyless_logged:
+                self._keyless_logged = True
+                log.warning("no key is configured: any key is accepted, from this machine only")
+            return KEYLESS_OWNER
+        if not key:
+            raise TaskError(
+                "missingApiKey", f"An API key is required. {self._advice(snapshot)}", parameter="apiKey"
+            )
+        owner = snapshot.owner_of(key)
+        if owner is None:
+            # The key may be younger than the snapshot: whoever has just made one expects it to work.
+            snapshot = await self._read()
+            owner = snapshot.owner_of(key)
+        if owner is None:
+            raise TaskError("invalidApiKey", f"Invalid API key. {self._advice(snapshot)}", parameter="apiKey")
+        self._mark_used(owner)
+        return owner
+
+    async def is_valid(self, owner: str) -> bool:
+        """Whether a connection that authenticated earlier may go on."""
+        snapshot = await self._recent()
+        if owner == KEYLESS_OWNER:
+            return self._accepts_any(snapshot)
+        return snapshot.is_valid(owner)
+
+    async def log_policy(self) -> None:
+        """Say once, at the start, when the server will refuse everybody."""
+        snapshot = await self._recent()
+        if not self._loopback and not snapshot.configured:
+            log.warning(
+                "the server can be reached from other machines and has no key yet: every request is refused "
+                "until one is made with `underpaint keys add NAME`"
+            )
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=True)
+
+    def _accepts_any(self, snapshot: KeySnapshot) -> bool:
+        return self._loopback and not snapshot.configured
+
+    def _advice(self, snapshot: KeySnapshot) -> str:
+        if not snapshot.configured:
+            return "This server has no key yet: make one with `underpaint keys add NAME`."
+        return "Make one with `underpaint keys add NAME`, and send it as `Authorization: Bearer KEY`."
+
+    async def _recent(self) -> KeySnapshot:
+        if self._snapshot is not None and self._clock() - self._read_s < SNAPSHOT_AGE_S:
+            return self._snapshot
+        return await self._read()
+
+    async def _read(self) -> KeySnapshot:
+        read_s = self._clock()
+        snapshot = await asyncio.get_running_loop().run_in_executor(self._thread, self._keys.snapshot)
+        self._snapshot, self._read_s = snapshot, read_s
+        return snapshot
+
+    def _mark_used(self, owner: str) -> None:
+        now_s = self._clock()
+        if now_s - self._marked_s.get(owner, float("-inf")) < LAST_USED_INTERVAL_S:
+            return
+        self._marked_s[owner] = now_s
+        self._thread.submit(self._write_use, owner)
+
+    def _write_use(self, owner: str) -> None:
+        try:
+            self._keys.mark_used(owner)
+        except Exception:
+            log.exception("could not note the use of key %s", owner)

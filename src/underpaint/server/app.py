@@ -1,0 +1,108 @@
+"""The ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from underpaint.database import open_database
+from underpaint.server.access import Access
+from underpaint.server.dispatch import Dispatcher
+from underpaint.server.guard import TASK_PATHS, Guard
+from underpaint.server.health import get_health, get_metrics, get_readiness
+from underpaint.server.http import post_tasks
+from underpaint.server.images import get_image
+from underpaint.server.keys import KeyRing
+from underpaint.server.landing import get_landing
+from underpaint.server.metrics import Metrics
+from underpaint.server.replies import error_response
+from underpaint.server.services import Services
+from underpaint.server.sessions import Sessions
+from underpaint.server.socket import serve_socket
+from underpaint.server.studio import StudioFactory
+from underpaint.settings import Settings
+from underpaint.studio import open_studio
+from underpaint.wire import TaskError
+
+
+def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studio) -> Starlette:
+    """The application for one data folder. Its lifespan opens the database and the studio, and closes both.
+
+    Args:
+        settings: the values to run with.
+        studio_factory: makes the floor below; tests put another one here.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        database = await asyncio.to_thread(open_database, settings.data_dir)
+        access = Access(KeyRing(database), settings.host)
+        sessions = Sessions()
+        try:
+            async with studio_factory(settings, database) as studio:
+                metrics = Metrics(studio.status)
+                dispatcher = Dispatcher(studio, metrics)
+                app.state.services = Services(
+                    settings=settings,
+                    studio=studio,
+                    access=access,
+                    sessions=sessions,
+                    metrics=metrics,
+                    dispatcher=dispatcher,
+                )
+                await access.log_policy()
+                try:
+                    yield
+                finally:
+                    dispatcher.stopping.set()
+                    await sessions.stop()
+        finally:
+            access.close()
+            database.dispose()
+
+    routes: list[BaseRoute] = []
+    for path in TASK_PATHS:
+        routes += [
+            Route(path, get_landing, methods=["GET"]),
+            Route(path, post_tasks, methods=["POST"]),
+            WebSocketRoute(path, serve_socket),
+        ]
+    routes += [
+        Route("/images/{name}", get_image, methods=["GET"]),
+        Route("/healthz", get_health, methods=["GET"]),
+        Route("/readyz", get_readiness, methods=["GET"]),
+        Route("/metrics", get_metrics, methods=["GET"]),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard)],
+        exception_handlers={
+            HTTPException: _http_exception,
+            ClientDisconnect: _client_disconnect,
+            Exception: _unforeseen,
+        },
+        lifespan=lifespan,
+    )
+
+
+async def _http_exception(request: Request, failure: Exception) -> Response:
+    assert isinstance(failure, HTTPException)
+    message = f"{request.method} {request.url.path}: {failure.detail}. Tasks go by POST to / or /v1."
+    return error_response(
+        TaskError("invalidRequest", message, status_code=failure.status_code), failure.headers
+    )
+
+
+async def _client_disconnect(request: Request, failure: Exception) -> Response:
+    # Nobody is there to read it; it is for the metrics.
+    return error_response(TaskError("invalidRequest", "The request broke off."))
+
+
+async def _unforeseen(request: Request, failure: Exception) -> Response:
+    return error_response(TaskError("internalServerError", "The server failed; its log has the details."))

@@ -1,0 +1,85 @@
+"""One task on its way to the studio and back: measured, logged, and never without an answer."""
+
+import asyncio
+import logging
+import time
+
+from underpaint.server.metrics import Metrics, Outcome
+from underpaint.server.studio import Studio
+from underpaint.studio.caller import Caller, Reply
+from underpaint.wire import TaskError, task_identity
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Hands tasks to the studio.
+
+    Attributes:
+        stopping: set when the process is about to end and whoever still waits for an answer should wait no
+        more.
+    """
+
+    def __init__(self, studio: Studio, metrics: Metrics) -> None:
+        self._studio = studio
+        self._metrics = metrics
+        self.stopping = asyncio.Event()
+
+    async def perform(self, raw: object, caller: Caller, *, hold_s: float = 0.0) -> Reply:
+        """Answer one task, also if the studio fails in a way that nobody foresaw: a task without an answer
+        would keep its client waiting until its timeout.
+        """
+        task_type, task_uuid = task_identity(raw)
+        began_s = time.monotonic()
+        try:
+            reply = await self._studio.perform(raw, caller, hold_s=hold_s)
+        except Exception:
+            log.exception("the studio failed", extra={"taskUUID": task_uuid, "taskType": task_type})
+            reply = refusal(
+                TaskError("internalServerError", "The server failed; its log has the details."), raw
+            )
+        seconds = time.monotonic() - began_s
+        outcome = _outcome(reply)
+        self._metrics.count_task(task_type, outcome, seconds)
+        log.log(
+            # Clients poll several times a second; that is not news.
+            logging.DEBUG if task_type == "getResponse" and outcome == "success" else logging.INFO,
+            "task: %s",
+            outcome,
+            extra={
+                "taskUUID": task_uuid,
+                "taskType": task_type,
+                "code": reply.errors[0][1].get("code") if reply.errors else None,
+                "seconds": round(seconds, 3),
+            },
+        )
+        return reply
+
+    async def perform_unless_stopping(self, raw: object, caller: Caller) -> Reply:
+        """Like `perform`, but when the process ends first, say so: the caller of a POST has nobody else to
+        ask.
+        """
+        work = asyncio.ensure_future(self.perform(raw, caller))
+        stop = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            return refusal(
+                TaskError("serviceUnavailable", "The server is stopping. Ask it again with getResponse."), raw
+            )
+        finally:
+            work.cancel()
+            stop.cancel()
+
+
+def refusal(error: TaskError, raw: object) -> Reply:
+    """The reply to a task that fails before the studio sees it."""
+    task_type, task_uuid = task_identity(raw)
+    return Reply(errors=((error.status_code, error.item(task_uuid=task_uuid, task_type=task_type)),))
+
+
+def _outcome(reply: Reply) -> Outcome:
+    if not reply.errors:
+        return "success"
+    return "failed" if any(status_code >= 500 for status_code, _ in reply.errors) else "refused"

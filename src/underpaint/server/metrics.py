@@ -1,0 +1,103 @@
+"""What `/metrics` shows, for Prometheus."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from underpaint.server.studio import StudioStatus
+from underpaint.wire import TASK_MODELS
+
+TASK_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
+REQUEST_SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0)
+
+Outcome = Literal["success", "refused", "failed"]
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class StudioCollector(Collector):
+    """Reads the studio's state at each scrape."""
+
+    def __init__(self, status: Callable[[], StudioStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauges of this moment."""
+        status = self._status()
+        yield GaugeMetricFamily(
+            "underpaint_ready", "1 while new tasks are accepted and run.", value=status.ready
+        )
+        yield GaugeMetricFamily(
+            "underpaint_results_waiting", "Results that wait to run.", value=status.waiting
+        )
+        yield GaugeMetricFamily(
+            "underpaint_results_running", "Results that are being made.", value=status.running
+        )
+        yield CounterMetricFamily(
+            "underpaint_engine_restarts",
+            "Times that the engine process was replaced.",
+            value=status.engine_restarts,
+        )
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self, status: Callable[[], StudioStatus]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(StudioCollector(status))
+        self._requests = Counter(
+            "underpaint_http_requests",
+            "HTTP requests by place, method and status.",
+            ("place", "method", "status"),
+            registry=self._registry,
+        )
+        self._request_seconds = Histogram(
+            "underpaint_http_request_seconds",
+            "Time from the head of an HTTP request to the end of its answer.",
+            ("place",),
+            buckets=REQUEST_SECONDS,
+            registry=self._registry,
+        )
+        self._tasks = Counter(
+            "underpaint_tasks",
+            "Answered tasks by type and outcome: success (an async task counts when it is accepted), "
+            "refused (the caller's doing), failed (the server's).",
+            ("task_type", "outcome"),
+            registry=self._registry,
+        )
+        self._task_seconds = Histogram(
+            "underpaint_task_seconds",
+            "Time from reading a task to its answer.",
+            ("task_type",),
+            buckets=TASK_SECONDS,
+            registry=self._registry,
+        )
+        self.websocket_connections = Gauge(
+            "underpaint_websocket_connections", "Open WebSocket connections.", registry=self._registry
+        )
+
+    def count_request(self, place: str, method: str, status_code: int, seconds: float) -> None:
+        """Count an answered HTTP request. `place` must be one of few."""
+        known = method if method in {"GET", "HEAD", "POST", "OPTIONS"} else "other"
+        self._requests.labels(place, known, str(status_code)).inc()
+        self._request_seconds.labels(place).observe(seconds)
+
+    def count_task(self, task_type: str | None, outcome: Outcome, seconds: float) -> None:
+        """Count an answered task. Types that do not exist count as one, whatever a client makes up."""
+        known = task_type if task_type in TASK_MODELS else "unknown"
+        self._tasks.labels(known, outcome).inc()
+        self._task_seconds.labels(known).observe(seconds)
+
+    def render(self) -> bytes:
+        """The text form."""
+        return generate_latest(self._registry)

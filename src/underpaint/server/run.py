@@ -1,0 +1,114 @@
+"""`underpaint serve`: the application under uvicorn, from its start to an orderly end."""
+
+import asyncio
+import logging
+import socket
+import sys
+from types import FrameType
+from typing import cast
+
+import uvicorn
+from starlette.applications import Starlette
+
+from underpaint.server.app import create_app
+from underpaint.server.logs import configure_logging
+from underpaint.server.services import Services
+from underpaint.settings import Settings
+
+DRAIN_GRACE_S = 30.0
+"""How long running tasks may take to finish after the process was told to stop."""
+CLOSE_GRACE_S = 5
+"""How long clients may take after that to accept the end of their connections."""
+KEEP_ALIVE_S = 75
+"""Longer than clients keep idle connections themselves, so that none sends a request into one that is just
+closed.
+"""
+STARTUP_FAILURE = 3
+
+log = logging.getLogger(__name__)
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn, except that it lets work finish before it takes clients' sockets away, and that a signal is a
+    good reason to end: the exit status is 0. A second signal ends the waiting, not the orderly end.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: Starlette, *, grace_s: float = DRAIN_GRACE_S) -> None:
+        super().__init__(config)
+        self._app = app
+        self._grace_s = grace_s
+        self._hurry = False
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with the real port. Only once it does."""
+        address, port = self.servers[0].sockets[0].getsockname()[:2]
+        host = self.config.host if self.config.host == "localhost" else address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so in a line that whoever started the process can wait for."""
+        await super().startup(sockets)
+        if self.started:
+            log.info("Underpaint is listening on %s", self.url)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take note of a signal."""
+        self._hurry = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain while still listening, so that probes can see it; then close."""
+        log.info("stopping: running tasks have %g s to finish", self._grace_s)
+        services = cast(Services, self._app.state.services)
+        draining = asyncio.ensure_future(services.drain(self._grace_s))
+        while not draining.done() and not self._hurry:
+            await asyncio.wait({draining}, timeout=0.1)
+        if not draining.done():
+            log.warning("stopping at once: a second signal came")
+            draining.cancel()
+            await asyncio.wait({draining})
+            await services.let_go()
+        elif (failure := draining.exception()) is not None:
+            log.error("draining failed", exc_info=failure)
+        await super().shutdown(sockets)
+
+
+def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=settings.max_request_bytes,
+        # A client that computes may be slow to answer; it is gone when it is silent for a minute.
+        ws_ping_interval=20.0,
+        ws_ping_timeout=60.0,
+        # Pictures do not get smaller by it, and it would cost the event loop their compression.
+        ws_per_message_deflate=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=CLOSE_GRACE_S,
+        # Whoever can send X-Forwarded-For could otherwise choose the address and scheme that are believed;
+        # behind a proxy, `public_url` says what clients see.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Run the server until a signal ends it.
+
+    Raises:
+        SystemExit: it could not start; the log says why.
+    """
+    configure_logging(settings.log_level, settings.log_format)
+    app = create_app(settings)
+    server = DrainingServer(uvicorn_config(app, settings), app)
+    log.info("model %s on device %s, data in %s", settings.default_model, settings.device, settings.data_dir)
+    server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)

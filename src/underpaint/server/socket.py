@@ -1,0 +1,249 @@
+"""The WebSocket: one connection, from its upgrade to its end.
+
+Each message is an array of tasks. Tasks run side by side, and each is answered in frames of its own, as soon
+as it is finished, because clients hand a whole frame to every task that they find in it.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Mapping
+
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+
+from underpaint.server.addresses import base_url
+from underpaint.server.dispatch import refusal
+from underpaint.server.reading import read_tasks
+from underpaint.server.services import Services, services_of
+from underpaint.server.sessions import Session
+from underpaint.studio.caller import Caller, Reply
+from underpaint.wire import (
+    AuthenticationResult,
+    AuthenticationTask,
+    Pong,
+    TaskError,
+    frames,
+    parse_task,
+    task_identity,
+)
+
+AUTHENTICATION_LIMIT_S = 30.0
+"""How long a connection may be without a valid key: after it was opened, and after a wrong key. A wrong key
+does not end it at once, so that its client reads why."""
+IDLE_LIMIT_S = 120.0
+"""How long a connection lives after the last message in either direction, while none of its tasks runs."""
+SEND_LIMIT_S = 60.0
+"""How long a client may take no bytes before it counts as gone."""
+CLOSE_LIMIT_S = 1.0
+"""How long the close frame may take to go out behind what a client does not read."""
+HOLD_S = 20.0
+"""How long getResponse waits for something to be finished. One client wastes 33 s on each answer that brings
+nothing; all are patient for 30 s."""
+MAX_TASKS_IN_FLIGHT = 256
+"""Tasks of one connection that may be unanswered. Official clients stay below 20."""
+
+log = logging.getLogger(__name__)
+
+
+async def serve_socket(websocket: WebSocket) -> None:
+    """Serve a connection until it ends. Query parameters of the upgrade have no meaning here."""
+    services = services_of(websocket)
+    if services.draining:
+        await websocket.send_denial_response(Response("The server is stopping.", 503, {"Retry-After": "5"}))
+        return
+    await websocket.accept()
+    connection = SocketConnection(websocket, services)
+    services.connections.add(connection)
+    services.metrics.websocket_connections.inc()
+    try:
+        await connection.serve()
+    finally:
+        services.connections.discard(connection)
+        services.metrics.websocket_connections.dec()
+
+
+class SocketConnection:
+    """An open socket and who is at its other end."""
+
+    def __init__(self, websocket: WebSocket, services: Services) -> None:
+        self._websocket = websocket
+        self._services = services
+        self._base_url = base_url(websocket, services.settings.public_url)
+        self._session: Session | None = None
+        self._sending = asyncio.Lock()
+        self._open = True
+        self._waiting: asyncio.Timeout | None = None
+        self._in_flight = 0
+        self._last_message_s = self._unauthenticated_since_s = time.monotonic()
+
+    async def serve(self) -> None:
+        """Read messages until the connection ends."""
+        try:
+            while self._open:
+                remaining_s = self._remaining_s()
+                if remaining_s <= 0:
+                    await self.close(*self._overdue())
+                    return
+                try:
+                    async with asyncio.timeout(remaining_s) as self._waiting:
+                        message = await self._websocket.receive()
+                except TimeoutError:
+                    continue
+                finally:
+                    self._waiting = None
+                if message["type"] == "websocket.disconnect":
+                    return
+                self._last_message_s = time.monotonic()
+                await self._read(message)
+        except WebSocketDisconnected:
+            # Another task closed it before the loop came back to reading.
+            return
+        finally:
+            self._open = False
+            self._forget_session()
+
+    async def send(self, frame: str) -> bool:
+        """Send one frame, after those before it. False when the connection is gone, and the frame with it."""
+        async with self._sending:
+            if not self._open:
+                return False
+            try:
+                async with asyncio.timeout(SEND_LIMIT_S):
+                    await self._websocket.send_text(frame)
+            except TimeoutError:
+                log.info("a client took no bytes for %g s", SEND_LIMIT_S)
+                self._end()
+                return False
+            except (OSError, WebSocketDisconnect, WebSocketDisconnected):
+                self._end()
+                return False
+            self._last_message_s = time.monotonic()
+            return True
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the connection. Does nothing when it has ended."""
+        if not self._open:
+            return
+        self._open = False
+        with contextlib.suppress(OSError, WebSocketDisconnect, WebSocketDisconnected, TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._websocket.close(code, reason)
+        self._end()
+
+    def _end(self) -> None:
+        """Let the reading loop end, which otherwise would wait for a client that says nothing more."""
+        self._open = False
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    def _remaining_s(self) -> float:
+        now_s = time.monotonic()
+        if self._session is None:
+            return self._unauthenticated_since_s + AUTHENTICATION_LIMIT_S - now_s
+        if self._in_flight:
+            return IDLE_LIMIT_S
+        return self._last_message_s + IDLE_LIMIT_S - now_s
+
+    def _overdue(self) -> tuple[int, str]:
+        # Never 1000 or 1001: one client takes these for its own doing, and waits for ever.
+        if self._session is None:
+            return 1008, "not authenticated in time"
+        return 1011, "idle for too long"
+
+    async def _read(self, message: Mapping[str, object]) -> None:
+        text = message.get("text")
+        if not isinstance(text, str):
+            error = TaskError("invalidRequest", "Messages must be text frames with a JSON array of tasks.")
+            await self._send_error(error, None)
+            return
+        try:
+            tasks = await read_tasks(text.encode())
+        except TaskError as error:
+            await self._send_error(error, None)
+            return
+        for raw in tasks:
+            match task_identity(raw)[0]:
+                case "ping":
+                    # Before authentication too: a client sends its first ping without waiting for the reply.
+                    await self.send(_encode({"data": [Pong().item()]}))
+                case "authentication":
+                    await self._authenticate(raw)
+                case _:
+                    await self._start(raw)
+
+    async def _authenticate(self, raw: object) -> None:
+        try:
+            task = parse_task(raw)
+            assert isinstance(task, AuthenticationTask)
+            owner = await self._services.access.owner_of(task.api_key)
+        except TaskError as error:
+            self._forget_session()
+            # The error must name the task type and must not have a taskUUID: clients look for just that.
+            await self._send_error(error, raw)
+            return
+        session = self._session
+        if session is None or session.owner != owner or task.connection_session_uuid is not None:
+            session = self._services.sessions.find(owner, task.connection_session_uuid)
+        if session is not self._session:
+            self._forget_session()
+        reply = AuthenticationResult(connection_session_uuid=session.session_uuid).item()
+        if await self.send(_encode({"data": [reply]})):
+            self._session = session
+            await self._services.sessions.attach(session, self)
+
+    async def _start(self, raw: object) -> None:
+        session = self._session
+        if session is not None and not await self._services.access.is_valid(session.owner):
+            # Revoked since: what the client gets is what it would get if it had just connected.
+            self._forget_session()
+            session = None
+        if session is None:
+            error = TaskError("missingApiKey", "The connection is not authenticated.", parameter="apiKey")
+            await self._send_error(error, raw)
+        elif self._in_flight >= MAX_TASKS_IN_FLIGHT:
+            message = f"The connection has {MAX_TASKS_IN_FLIGHT} unanswered tasks; wait for some of them."
+            await self._send_error(TaskError("rateLimitExceeded", message), raw)
+        else:
+            self._in_flight += 1
+            self._services.sessions.run(self._answer(raw, session))
+
+    async def _answer(self, raw: object, session: Session) -> None:
+        """Perform a task, and answer to the session: by then, that can be another connection, or none."""
+        caller = Caller(owner=session.owner, base_url=self._base_url)
+        came_in_time = not self._services.draining
+        try:
+            reply = await self._services.dispatcher.perform(raw, caller, hold_s=HOLD_S)
+            if came_in_time and self._services.draining and _is_interrupted(reply):
+                # The task goes on after the restart. An error would end it for its client; the close frame makes the
+                # client come back and ask.
+                return
+            for frame in _frames(reply):
+                await self._services.sessions.deliver(session, _encode(frame), keep="data" in frame)
+        finally:
+            self._in_flight -= 1
+            self._last_message_s = time.monotonic()
+
+    async def _send_error(self, error: TaskError, raw: object) -> None:
+        for frame in _frames(refusal(error, raw)):
+            await self.send(_encode(frame))
+
+    def _forget_session(self) -> None:
+        if self._session is not None:
+            self._services.sessions.detach(self._session, self)
+            self._session = None
+            self._unauthenticated_since_s = time.monotonic()
+
+
+def _is_interrupted(reply: Reply) -> bool:
+    return not reply.data and all(item.get("code") == "serviceUnavailable" for _, item in reply.errors)
+
+
+def _frames(reply: Reply) -> list[dict[str, object]]:
+    return frames([dict(item) for item in reply.data], [dict(item) for _, item in reply.errors])
+
+
+def _encode(frame: Mapping[str, object]) -> str:
+    return json.dumps(frame, separators=(",", ":"))

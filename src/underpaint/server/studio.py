@@ -1,0 +1,61 @@
+"""What the server needs of the studio, as types: tests put a studio without an engine in its place."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from underpaint.settings import Settings
+from underpaint.studio.caller import Caller, Reply
+
+
+class StudioStatus(Protocol):
+    """What the studio is doing, counted in results."""
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def draining(self) -> bool: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    @property
+    def running(self) -> int: ...
+
+    @property
+    def engine_restarts(self) -> int: ...
+
+
+class OpenedImage(Protocol):
+    """A stored image, read."""
+
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def created_s(self) -> float: ...
+
+
+class Studio(Protocol):
+    """The floor below."""
+
+    async def perform(self, raw: object, caller: Caller, *, hold_s: float = 0.0) -> Reply:
+        """Run one task. Does not raise; when cancelled, the work goes on and getResponse has its results."""
+
+    async def open_image(self, image_uuid: str, extension: str) -> OpenedImage | None:
+        """A stored image, None where there is none (any more)."""
+
+    def status(self) -> StudioStatus:
+        """What it is doing at the moment."""
+
+    async def drain(self, grace_s: float) -> None:
+        """Accept nothing more, and wait for what runs, for `grace_s` at most."""
+
+
+StudioFactory = Callable[[Settings, Engine], AbstractAsyncContextManager[Studio]]

@@ -1,0 +1,236 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import Running, image_task
+
+BEARER = {"Authorization": "Bearer any"}
+
+
+async def post(http: httpx.AsyncClient, *tasks: object, **headers: str) -> httpx.Response:
+    return await http.post("/v1", json=tasks, headers={**BEARER, **headers})
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1?sdk=js&version=1.3.2"])
+async def test_every_address_that_clients_post_to_answers_tasks(http: httpx.AsyncClient, path: str) -> None:
+    reply = await http.post(path, json=[image_task("a")], headers=BEARER)
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert [item["taskUUID"] for item in reply.json()["data"]] == ["a"]
+
+
+async def test_success_has_no_key_that_clients_take_for_a_failure(http: httpx.AsyncClient) -> None:
+    reply = await post(http, image_task("a", numberResults=3))
+    assert list(reply.json()) == ["data"]
+    assert len(reply.json()["data"]) == 3
+
+
+async def test_a_failure_has_the_status_of_its_error(http: httpx.AsyncClient) -> None:
+    reply = await post(http, image_task("a", "bad strength"))
+    assert reply.status_code == 400
+    error = reply.json()["errors"][0]
+    assert (error["code"], error["parameter"], error["taskUUID"], error["taskType"]) == (
+        "invalidStrength",
+        "strength",
+        "a",
+        "imageInference",
+    )
+
+
+async def test_tasks_fail_one_by_one(http: httpx.AsyncClient) -> None:
+    reply = await post(http, image_task("a"), image_task("b", "bad strength"), 17, image_task("c", "crash"))
+    assert reply.status_code == 200
+    assert [item["taskUUID"] for item in reply.json()["data"]] == ["a"]
+    assert [error["code"] for error in reply.json()["errors"]] == [
+        "invalidStrength",
+        "invalidTask",
+        "internalServerError",
+    ]
+
+
+async def test_the_second_task_with_a_uuid_is_a_conflict(http: httpx.AsyncClient) -> None:
+    reply = await post(http, image_task("a"), image_task("a"))
+    assert [item["taskUUID"] for item in reply.json()["data"]] == ["a"]
+    assert [error["code"] for error in reply.json()["errors"]] == ["conflictTaskUUID"]
+
+
+async def test_tasks_of_a_request_run_side_by_side(inside: Running, http: httpx.AsyncClient) -> None:
+    posting = asyncio.ensure_future(post(http, image_task("a", "wait"), image_task("b", "wait")))
+    assert {await inside.studio.started.get(), await inside.studio.started.get()} == {"a", "b"}
+    inside.studio.let_go("b")
+    inside.studio.let_go("a")
+    assert [item["taskUUID"] for item in (await posting).json()["data"]] == ["a", "b"]
+
+
+async def test_get_response_is_not_held_open_over_http(inside: Running, http: httpx.AsyncClient) -> None:
+    await post(http, {"taskType": "getResponse", "taskUUID": "a"})
+    assert inside.studio.holds_s == [0.0]
+
+
+async def test_links_start_with_the_url_that_the_client_used(
+    inside: Running, http: httpx.AsyncClient
+) -> None:
+    await post(http, image_task("a"))
+    await post(http, image_task("b"), Host="localhost:1234")
+    assert [caller.base_url for caller in inside.studio.callers] == [inside.url, "http://localhost:1234"]
+
+
+async def test_links_start_with_the_public_url_where_there_is_one(start: Any) -> None:
+    server: Running = await start(public_url="https://pictures.example/api/")
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        await post(http, image_task("a"))
+        await post(http, image_task("b"), Host="pictures.example")
+    assert [caller.base_url for caller in server.studio.callers] == ["https://pictures.example/api"] * 2
+
+
+async def test_a_ping_is_answered(http: httpx.AsyncClient) -> None:
+    reply = await post(http, {"taskType": "ping", "ping": True})
+    assert reply.json() == {"data": [{"taskType": "ping", "pong": True}]}
+
+
+class TestKeys:
+    @pytest.mark.parametrize("header", [{}, BEARER, {"Authorization": "Basic abc"}])
+    async def test_any_key_and_none_is_accepted_without_keys(
+        self, inside: Running, http: httpx.AsyncClient, header: dict[str, str]
+    ) -> None:
+        assert (await http.post("/", json=[image_task("a")], headers=header)).status_code == 200
+        assert inside.studio.callers[0].owner == ""
+
+    async def test_a_key_in_the_header_is_the_owner_of_the_tasks(
+        self, inside: Running, http: httpx.AsyncClient
+    ) -> None:
+        key_id, key = inside.add_key()
+        reply = await post(http, image_task("a"), Authorization=f"bearer {key}")
+        assert reply.status_code == 200
+        assert inside.studio.callers[0].owner == key_id
+
+    async def test_a_key_in_the_first_element_counts_and_is_not_echoed(
+        self, inside: Running, http: httpx.AsyncClient
+    ) -> None:
+        key_id, key = inside.add_key()
+        tasks = [{"taskType": "authentication", "apiKey": key}, image_task("a")]
+        reply = await http.post("/", json=tasks)
+        assert [item["taskType"] for item in reply.json()["data"]] == ["imageInference"]
+        assert inside.studio.callers[0].owner == key_id
+
+    async def test_authentication_later_in_the_request_is_refused(self, http: httpx.AsyncClient) -> None:
+        reply = await http.post("/", json=[image_task("a"), {"taskType": "authentication", "apiKey": "k"}])
+        assert len(reply.json()["data"]) == 1
+        assert reply.json()["errors"][0]["code"] == "invalidTaskType"
+
+    async def test_without_a_key_the_request_is_refused_as_soon_as_there_is_one(
+        self, inside: Running, http: httpx.AsyncClient
+    ) -> None:
+        inside.add_key()
+        reply = await http.post("/", json=[image_task("a")])
+        assert reply.status_code == 401
+        assert reply.headers["www-authenticate"] == "Bearer"
+        assert reply.json()["errors"][0]["code"] == "missingApiKey"
+        assert reply.json()["error"] == reply.json()["errors"][0]
+        assert inside.studio.callers == []
+
+    @pytest.mark.parametrize("in_header", [True, False])
+    async def test_a_wrong_key_is_refused(
+        self, inside: Running, http: httpx.AsyncClient, in_header: bool
+    ) -> None:
+        inside.add_key()
+        authentication = [] if in_header else [{"taskType": "authentication", "apiKey": "wrong"}]
+        header = {"Authorization": "Bearer wrong"} if in_header else {}
+        reply = await http.post("/", json=[*authentication, image_task("a")], headers=header)
+        assert reply.status_code == 401
+        assert reply.json()["errors"][0]["code"] == "invalidApiKey"
+        assert inside.studio.callers == []
+
+
+class TestBadRequests:
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b"", "invalidJson"),
+            (b"[{", "invalidJson"),
+            (b'[{"strength": NaN}]', "invalidJson"),
+            (b"\xff\xfe", "invalidJson"),
+            (b"[" * 100_000 + b"]" * 100_000, "invalidJson"),
+            (b'"imageInference"', "invalidRequest"),
+            (b"[]", "arrayTooSmall"),
+            (b"[" + b"[]," * 300_000 + b"[]]", "valueTooLarge"),
+        ],
+    )
+    async def test_what_is_no_array_of_tasks_gets_an_error(
+        self, http: httpx.AsyncClient, body: bytes, code: str
+    ) -> None:
+        reply = await http.post("/", content=body, headers=BEARER)
+        assert reply.status_code in {400, 413}
+        assert reply.json()["errors"][0]["code"] == code
+        assert reply.json()["data"] == []
+
+    async def test_a_body_over_the_limit_is_refused_by_its_declared_length(self, start: Any) -> None:
+        server: Running = await start(max_request_bytes=2000)
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            reply = await http.post("/", content=b"x" * 2001)
+        assert reply.status_code == 413
+        assert reply.json()["errors"][0]["code"] == "valueTooLarge"
+
+    async def test_a_body_over_the_limit_is_refused_while_it_arrives(self, start: Any) -> None:
+        server: Running = await start(max_request_bytes=2000)
+
+        async def endless() -> AsyncIterator[bytes]:
+            for _ in range(10_000):
+                yield b"x" * 1000
+
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            reply = await http.post("/", content=endless())
+        assert reply.status_code == 413
+
+    async def test_a_client_that_stops_sending_is_told(
+        self, server: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("underpaint.server.reading.BODY_PAUSE_S", 0.05)
+        host, port = server.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n[")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+        writer.close()
+        await writer.wait_closed()
+
+    async def test_a_client_that_breaks_off_leaves_nothing_behind(self, server: Running) -> None:
+        host, port = server.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n[")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            assert (await post(http, image_task("a"))).status_code == 200
+
+    async def test_a_lone_surrogate_comes_back_as_json(self, http: httpx.AsyncClient) -> None:
+        body = json.dumps([image_task("\udfff", "bad strength")])
+        reply = await http.post("/", content=body, headers=BEARER)
+        assert reply.json()["errors"][0]["taskUUID"] == "?"
+
+    @pytest.mark.parametrize(("method", "path", "status_code"), [("POST", "/v2", 404), ("PUT", "/v1", 405)])
+    async def test_other_places_answer_in_the_shape_of_the_api(
+        self, http: httpx.AsyncClient, method: str, path: str, status_code: int
+    ) -> None:
+        reply = await http.request(method, path)
+        assert reply.status_code == status_code
+        assert reply.json()["errors"][0]["code"] == "invalidRequest"
+
+
+async def test_a_full_queue_says_when_to_come_back(http: httpx.AsyncClient) -> None:
+    reply = await post(http, image_task("a", "full"))
+    assert reply.status_code == 429
+    assert int(reply.headers["retry-after"]) > 0
+
+
+async def test_the_landing_page_loads_nothing(http: httpx.AsyncClient) -> None:
+    for path in ("/", "/v1"):
+        page = await http.get(path)
+        assert page.status_code == 200
+        assert "Underpaint" in page.text
+        assert "src=" not in page.text
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")

@@ -1,0 +1,331 @@
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from underpaint.server import socket as module
+
+from .conftest import Listening, ask, frame, image_task, until
+
+PING = {"taskType": "ping", "ping": True}
+PONG = {"data": [{"taskType": "ping", "pong": True}]}
+
+
+def authentication(key: str = "any", **more: str) -> dict[str, str]:
+    return {"taskType": "authentication", "apiKey": key, **more}
+
+
+async def closing_code(socket: Any) -> int:
+    async with asyncio.timeout(10):
+        # Iterating ends for the codes 1000 and 1001, and raises for all others.
+        with contextlib.suppress(ConnectionClosed):
+            async for _ in socket:
+                pass
+    code = socket.close_code
+    assert isinstance(code, int)
+    return code
+
+
+class TestAuthentication:
+    @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1?sdk=js&version=1.3.2&dryRun=1"])
+    async def test_the_reply_is_a_frame_of_its_own_without_task_uuid(
+        self, server: Listening, path: str
+    ) -> None:
+        async with server.socket(path) as socket:
+            reply = await ask(socket, authentication(taskUUID="x"))
+        assert list(reply) == ["data"]
+        (item,) = reply["data"]
+        assert set(item) == {"taskType", "connectionSessionUUID"}
+        assert item["taskType"] == "authentication"
+
+    async def test_a_wrong_key_gets_the_error_that_clients_look_for(self, server: Listening) -> None:
+        server.add_key()
+        async with server.socket() as socket:
+            reply = await ask(socket, authentication("wrong", taskUUID="x"))
+        (error,) = reply["errors"]
+        assert set(error) == {"code", "message", "parameter", "taskType"}
+        assert (error["code"], error["parameter"], error["taskType"]) == (
+            "invalidApiKey",
+            "apiKey",
+            "authentication",
+        )
+
+    async def test_a_second_try_on_the_same_connection_counts(self, server: Listening) -> None:
+        key_id, key = server.add_key()
+        async with server.socket() as socket:
+            assert "errors" in await ask(socket, authentication("wrong"))
+            assert "data" in await ask(socket, authentication(key))
+            await ask(socket, image_task("a"))
+        assert server.studio.callers[0].owner == key_id
+
+    async def test_a_malformed_authentication_is_an_authentication_error(self, server: Listening) -> None:
+        async with server.socket() as socket:
+            (error,) = (await ask(socket, {"taskType": "authentication", "taskUUID": "x"}))["errors"]
+        assert (error["code"], error["taskType"]) == ("missingApiKey", "authentication")
+        assert "taskUUID" not in error
+
+    async def test_tasks_before_it_are_refused_with_their_uuid(self, server: Listening) -> None:
+        async with server.socket() as socket:
+            (error,) = (await ask(socket, image_task("a")))["errors"]
+        assert (error["code"], error["taskUUID"], error["taskType"]) == (
+            "missingApiKey",
+            "a",
+            "imageInference",
+        )
+        assert server.studio.callers == []
+
+    async def test_a_ping_before_it_gets_a_pong_alone_in_its_frame(self, server: Listening) -> None:
+        async with server.socket() as socket:
+            assert await ask(socket, PING) == PONG
+            # As one client does: authentication and ping in one breath, in two frames.
+            await socket.send(json.dumps([authentication()]))
+            await socket.send(json.dumps([PING]))
+            assert (await frame(socket))["data"][0]["taskType"] == "authentication"
+            assert await frame(socket) == PONG
+
+    async def test_authentication_and_task_may_come_in_one_message(self, server: Listening) -> None:
+        async with server.socket() as socket:
+            first = await ask(socket, authentication(), PING, image_task("a"))
+            assert first["data"][0]["taskType"] == "authentication"
+            assert await frame(socket) == PONG
+            assert (await frame(socket))["data"][0]["taskUUID"] == "a"
+
+    async def test_who_does_not_authenticate_in_time_is_closed(
+        self, server: Listening, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "AUTHENTICATION_LIMIT_S", 0.05)
+        async with server.socket() as socket:
+            assert await closing_code(socket) == 1008
+
+    async def test_a_revoked_key_ends_the_authentication(self, server: Listening) -> None:
+        key_id, key = server.add_key()
+        async with server.authenticated(key) as socket:
+            server.revoke_key(key_id)
+            (error,) = (await ask(socket, image_task("a")))["errors"]
+            assert (error["code"], error["taskUUID"]) == ("missingApiKey", "a")
+            assert (await ask(socket, authentication(key)))["errors"][0]["code"] == "invalidApiKey"
+
+    async def test_the_first_key_ends_connections_that_have_none(self, server: Listening) -> None:
+        async with server.authenticated("anything") as socket:
+            server.add_key()
+            assert (await ask(socket, image_task("a")))["errors"][0]["code"] == "missingApiKey"
+
+
+class TestTasks:
+    async def test_each_task_of_a_message_gets_a_frame_of_its_own(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(
+                json.dumps([image_task("a", numberResults=2), image_task("b", "bad strength"), PING])
+            )
+            frames = [await frame(socket) for _ in range(3)]
+        assert PONG in frames
+        frames.remove(PONG)
+        for one in frames:
+            assert len(one) == 1
+            (items,) = one.values()
+            assert len({item["taskUUID"] for item in items}) == 1
+        assert {len(items) for one in frames for items in one.values()} == {1, 2}
+
+    async def test_a_short_task_does_not_wait_for_a_long_one(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("long", "wait")]))
+            assert (await ask(socket, image_task("short")))["data"][0]["taskUUID"] == "short"
+            assert await ask(socket, PING) == PONG
+            server.studio.let_go("long")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "long"
+
+    async def test_every_error_names_its_task(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            for uuid, prompt, code in (
+                ("a", "bad strength", "invalidStrength"),
+                ("b", "crash", "internalServerError"),
+                ("c", "full", "rateLimitExceeded"),
+            ):
+                (error,) = (await ask(socket, image_task(uuid, prompt)))["errors"]
+                assert (error["code"], error["taskUUID"], error["taskType"]) == (code, uuid, "imageInference")
+
+    async def test_many_results_stay_below_the_largest_frame_that_clients_take(
+        self, server: Listening
+    ) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("a", numberResults=4, sizeBytes=400_000)]))
+            sizes: list[int] = []
+            items: list[dict[str, object]] = []
+            while len(items) < 4:
+                text = await socket.recv()
+                sizes.append(len(text))
+                items += json.loads(text)["data"]
+        assert max(sizes) < 2**20
+        assert len({item["imageUUID"] for item in items}) == 4
+
+    async def test_get_response_may_be_held_open(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await ask(socket, {"taskType": "getResponse", "taskUUID": "a"})
+        assert server.studio.holds_s == [20.0]
+
+    async def test_links_start_with_the_http_url(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await ask(socket, image_task("a"))
+        assert server.studio.callers[0].base_url == server.url
+
+    async def test_too_many_unanswered_tasks_are_refused_one_by_one(
+        self, server: Listening, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MAX_TASKS_IN_FLIGHT", 2)
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task(uuid, "wait") for uuid in "abc"]))
+            (error,) = (await frame(socket))["errors"]
+            assert (error["code"], error["taskUUID"]) == ("rateLimitExceeded", "c")
+            server.studio.let_go("a")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "a"
+            assert (await ask(socket, image_task("d")))["data"][0]["taskUUID"] == "d"
+            server.studio.let_go("b")
+
+
+class TestMessages:
+    @pytest.mark.parametrize(
+        ("message", "code"),
+        [
+            ("", "invalidJson"),
+            ("[{", "invalidJson"),
+            ("7", "invalidRequest"),
+            ("[]", "arrayTooSmall"),
+            (b"[]", "invalidRequest"),
+        ],
+    )
+    async def test_what_is_no_array_of_tasks_gets_an_error_and_the_connection_lives(
+        self, server: Listening, message: str | bytes, code: str
+    ) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(message)
+            assert (await frame(socket))["errors"][0]["code"] == code
+            assert await ask(socket, PING) == PONG
+
+    async def test_an_element_that_is_no_object_harms_no_other(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([None, image_task("a")]))
+            frames = [await frame(socket), await frame(socket)]
+        assert sorted(key for one in frames for key in one) == ["data", "errors"]
+
+    async def test_a_message_over_the_limit_ends_the_connection_with_1009(self, start: Any) -> None:
+        server: Listening = await start(max_request_bytes=2000)
+        async with server.authenticated() as socket:
+            await socket.send("x" * 2001)
+            assert await closing_code(socket) == 1009
+
+    async def test_a_large_message_is_read(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            reply = await ask(socket, image_task("a", seedImage="A" * 3_000_000))
+        assert reply["data"][0]["taskUUID"] == "a"
+
+
+class TestEnds:
+    async def test_an_idle_connection_is_closed_but_never_as_normal(
+        self, server: Listening, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with server.authenticated() as socket:
+            monkeypatch.setattr(module, "IDLE_LIMIT_S", 0.05)
+            await ask(socket, PING)
+            assert await closing_code(socket) == 1011
+
+    async def test_a_connection_that_waits_for_its_task_is_not_idle(
+        self, server: Listening, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with server.authenticated() as socket:
+            monkeypatch.setattr(module, "IDLE_LIMIT_S", 0.05)
+            await socket.send(json.dumps([image_task("a", "wait")]))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await socket.recv()
+            server.studio.let_go("a")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "a"
+            assert await closing_code(socket) == 1011
+
+    async def test_a_client_that_takes_nothing_is_let_go_and_its_results_are_kept(
+        self, server: Listening, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "SEND_LIMIT_S", 0.1)
+        async with server.socket(max_queue=1, close_timeout=0.1) as socket:
+            session = (await ask(socket, authentication()))["data"][0]["connectionSessionUUID"]
+            (connection,) = server.services.connections
+            await socket.send(json.dumps([image_task(f"{i}", sizeBytes=900_000) for i in range(40)]))
+            await until(lambda: connection not in server.services.connections)
+            async with server.authenticated(connectionSessionUUID=session) as again:
+                assert (await frame(again))["data"][0]["taskType"] == "imageInference"
+
+    async def test_shutting_down_finishes_what_runs_and_closes_with_1012(self, start: Any) -> None:
+        server: Listening = await start(grace_s=30.0)
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("a", "wait")]))
+            await server.studio.started.get()
+            server.server.should_exit = True
+            await until(lambda: server.studio.drained_for_s is not None)
+            # The listener is still there to say so.
+            with pytest.raises(InvalidStatus) as refused:
+                async with server.socket():
+                    pass
+            assert refused.value.response.status_code == 503
+            server.studio.let_go("a")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "a"
+            assert await closing_code(socket) == 1012
+
+    async def test_a_task_that_is_interrupted_gets_no_error_because_it_goes_on_after_the_restart(
+        self, start: Any
+    ) -> None:
+        server: Listening = await start(grace_s=0.0)
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("a", "wait")]))
+            await server.studio.started.get()
+            server.server.should_exit = True
+            with pytest.raises(ConnectionClosed):
+                await frame(socket)
+            assert socket.close_code == 1012
+
+    async def test_open_connections_are_counted(self, server: Listening) -> None:
+        async with server.authenticated():
+            assert b"underpaint_websocket_connections 1.0" in server.services.metrics.render()
+        await until(lambda: not server.services.connections)
+        assert b"underpaint_websocket_connections 0.0" in server.services.metrics.render()
+
+
+class TestSessions:
+    async def test_a_result_that_found_no_socket_comes_with_the_next_authentication(
+        self, server: Listening
+    ) -> None:
+        async with server.socket() as socket:
+            session = (await ask(socket, authentication()))["data"][0]["connectionSessionUUID"]
+            await socket.send(json.dumps([image_task("a", "wait"), image_task("b", "wait")]))
+            await server.studio.started.get()
+            await server.studio.started.get()
+        await until(lambda: not server.services.connections)
+        server.studio.let_go("a")
+        async with server.socket() as socket:
+            reply = await ask(socket, authentication(connectionSessionUUID=session))
+            assert reply["data"][0]["connectionSessionUUID"] == session
+            assert (await frame(socket))["data"][0]["taskUUID"] == "a"
+            # What ends later finds the new socket.
+            server.studio.let_go("b")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "b"
+
+    async def test_another_key_cannot_take_a_session_over(self, server: Listening) -> None:
+        (_, key), (_, other) = server.add_key(), server.add_key()
+        async with server.socket() as socket:
+            session = (await ask(socket, authentication(key)))["data"][0]["connectionSessionUUID"]
+            async with server.socket() as thief:
+                reply = await ask(thief, authentication(other, connectionSessionUUID=session))
+                assert reply["data"][0]["connectionSessionUUID"] != session
+            assert await ask(socket, PING) == PONG
+
+    async def test_an_unknown_session_is_a_new_one(self, server: Listening) -> None:
+        async with server.socket() as socket:
+            reply = await ask(socket, authentication(connectionSessionUUID="made up"))
+        assert reply["data"][0]["connectionSessionUUID"] != "made up"
+
+    async def test_authenticating_again_keeps_the_session(self, server: Listening) -> None:
+        async with server.socket() as socket:
+            first = await ask(socket, authentication())
+            assert await ask(socket, authentication()) == first
+            assert (await ask(socket, image_task("a")))["data"][0]["taskUUID"] == "a"
