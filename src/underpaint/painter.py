@@ -14,6 +14,7 @@ from PIL import Image
 from underpaint.catalog import Catalog, ModelEntry
 from underpaint.catalog.download import local_files
 from underpaint.engine import messages
+from underpaint.engine.threads import let_threads_sleep
 from underpaint.images import DecodeLimits, FitMode, OutputFormat, decode_image, encode_image, fit_image
 from underpaint.settings import Settings, load_settings
 from underpaint.studio.making import picture_parameters
@@ -62,6 +63,8 @@ class Transformed:
     """None for text-to-image."""
     parameters: Mapping[str, object] = field(repr=False)
     """What `save` writes into the file, in the words of the API."""
+    embed_parameters: bool = field(default=True, repr=False)
+    """Whether it does; the setting of that name."""
 
     def save(self, path: str | os.PathLike[str], *, quality: int = 95) -> None:
         """Write a .jpg, .png or .webp file that carries its parameters.
@@ -74,7 +77,12 @@ class Transformed:
         if format is None:
             raise ValueError(f"{target.name}: pictures are written as .jpg, .png or .webp")
         target.write_bytes(
-            encode_image(self.image, format=format, quality=quality, parameters=self.parameters)
+            encode_image(
+                self.image,
+                format=format,
+                quality=quality,
+                parameters=self.parameters if self.embed_parameters else None,
+            )
         )
 
 
@@ -115,6 +123,7 @@ class Painter:
 
     def __enter__(self) -> Self:
         # torch is loaded here, not with the module: `import underpaint` stays instant.
+        let_threads_sleep()
         from underpaint.engine.engine import Engine
 
         settings = self._settings
@@ -197,7 +206,11 @@ class Painter:
         planned = [self._plan(**request) for request in requests]
         jobs = [job for _, jobs in planned for job in jobs]
         finished = self._run(jobs, on_progress or (lambda _: None))
-        return [[_transformed(job, entry, finished[job.job_id]) for job in jobs] for entry, jobs in planned]
+        embed = self._settings.embed_parameters
+        return [
+            [_transformed(job, entry, finished[job.job_id], embed_parameters=embed) for job in jobs]
+            for entry, jobs in planned
+        ]
 
     def _plan(
         self,
@@ -283,7 +296,9 @@ class Painter:
             self._engine.cancel([job.job_id for job in jobs])
 
 
-def _transformed(job: messages.JobRequest, entry: ModelEntry, finished: messages.Finished) -> Transformed:
+def _transformed(
+    job: messages.JobRequest, entry: ModelEntry, finished: messages.Finished, *, embed_parameters: bool
+) -> Transformed:
     return Transformed(
         image=Image.fromarray(finished.picture),
         seed=job.seed,
@@ -291,6 +306,7 @@ def _transformed(job: messages.JobRequest, entry: ModelEntry, finished: messages
         effective_steps=finished.steps_run,
         strength=None if job.picture is None else job.strength,
         parameters=picture_parameters(job, entry, finished),
+        embed_parameters=embed_parameters,
     )
 
 

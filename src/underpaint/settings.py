@@ -33,7 +33,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     host: str = Field("127.0.0.1", description="Address that the server listens on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port that the server listens on; 0 takes any free one.")
+    port: int = Field(
+        8080, ge=0, le=65535, description="Port that the server listens on; 0 takes any free one."
+    )
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+$",
@@ -48,14 +50,18 @@ class Settings(BaseModel):
         default_factory=dict,
         description="Model identifiers to answer with other models, as AIR=AIR; several are separated by commas.",
     )
-    default_model: str = Field("underpaint:1@1", description="Model of the command line and of the Python library.")
+    default_model: str = Field(
+        "underpaint:1@1", description="Model of the command line and of the Python library."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run; auto takes CUDA, then Apple's MPS, then the CPU."
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         "auto", description="Precision of the weights; auto is float16 on a GPU and float32 on a CPU."
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads of the engine; by default one for each core.")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of the engine; by default one for each core."
+    )
     models_loaded: int = Field(2, ge=1, description="How many models are kept in memory at once.")
     max_rows: int = Field(
         8,
@@ -83,10 +89,16 @@ class Settings(BaseModel):
     upload_ttl_s: float = Field(
         30 * 86400, ge=60, description="Seconds for which an uploaded image is kept after its last use."
     )
-    max_request_bytes: int = Field(64 * 2**20, ge=2**10, description="Largest request body or socket message.")
+    max_request_bytes: int = Field(
+        64 * 2**20, ge=2**10, description="Largest request body or socket message."
+    )
     max_image_bytes: int = Field(32 * 2**20, ge=2**10, description="Largest encoded image, given or fetched.")
-    max_image_pixels: int = Field(50_000_000, ge=2**14, description="Most pixels in an image, given or fetched.")
-    fetch_timeout_s: float = Field(20, gt=0, description="Seconds that fetching an image from a URL may take in all.")
+    max_image_pixels: int = Field(
+        50_000_000, ge=2**14, description="Most pixels in an image, given or fetched."
+    )
+    fetch_timeout_s: float = Field(
+        20, gt=0, description="Seconds that fetching an image from a URL may take in all."
+    )
     fetch_allow_private: bool = Field(
         False, description="Whether images may be fetched from loopback and private addresses."
     )
@@ -96,7 +108,9 @@ class Settings(BaseModel):
     embed_parameters: bool = Field(
         True, description="Whether results carry prompt, seed and the other parameters in their metadata."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log lines shown.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log lines shown."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
 
     @field_validator("data_dir")

@@ -29,6 +29,8 @@ def quiet_libraries() -> Iterator[None]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)
+                # Of numpy, at diffusers, for how its schedulers turn tensors into arrays.
+                warnings.simplefilter("ignore", DeprecationWarning)
                 yield
         finally:
             diffusers_logging.set_verbosity(diffusers_level)

@@ -38,7 +38,8 @@ def build_scheduler(choice: SchedulerChoice, config: Mapping[str, Any], *, seed:
     if "noise_sampler_seed" in known:
         options["noise_sampler_seed"] = seed
     kept = {name: value for name, value in config.items() if name in known or name.startswith("_")}
-    return scheduler_class.from_config(kept, **options)
+    with quiet_libraries():
+        return scheduler_class.from_config(kept, **options)
 
 
 class Sampler:
@@ -59,7 +60,8 @@ class Sampler:
             strength: above 0 and up to 1 for image-to-image; None for text-to-image, which runs the whole schedule.
             generator: the request's noise stream, on the CPU.
         """
-        scheduler.set_timesteps(steps)
+        with quiet_libraries():
+            scheduler.set_timesteps(steps, **_distilled_schedule(scheduler, steps))
         self._scheduler = scheduler
         self._generator = generator
         order = int(scheduler.order)
@@ -67,7 +69,9 @@ class Sampler:
         # Samplers of higher order visit inner points of a step too; skipping starts at the first point of a step.
         begin = (steps - self.steps) * order
         self._timesteps: Tensor = scheduler.timesteps[begin:]
-        if strength is not None and hasattr(scheduler, "set_begin_index"):
+        if hasattr(scheduler, "set_begin_index"):
+            # Left to itself a scheduler looks its first timestep up, and goes wrong where sigmas lie so close that two
+            # of them round to one timestep.
             scheduler.set_begin_index(begin)
         self._position = 0
         known = inspect.signature(scheduler.step).parameters
@@ -122,3 +126,10 @@ class Sampler:
 
     def _noise(self, shape: tuple[int, ...]) -> Tensor:
         return torch.randn(shape, generator=self._generator)
+
+
+def _distilled_schedule(scheduler: Any, steps: int) -> dict[str, int]:
+    """Latent consistency samplers take their steps out of the schedule of the distillation, 50 long, which then has to
+    be longer for requests of more steps."""
+    distilled = getattr(scheduler.config, "original_inference_steps", None)
+    return {} if distilled is None or steps <= distilled else {"original_inference_steps": steps}

@@ -27,6 +27,7 @@ from underpaint.engine.messages import (
     Stop,
     Submit,
 )
+from underpaint.engine.threads import let_threads_sleep
 from underpaint.engine.worker import run_worker
 
 log = logging.getLogger(__name__)
@@ -208,6 +209,7 @@ class _Child:
     """One engine process with the two threads that talk to it, so that a full pipe never blocks the event loop."""
 
     def __init__(self, options: EngineOptions, deliver: Callable[["_Child", Event | None], None]) -> None:
+        let_threads_sleep()
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         level = logging.getLogger("underpaint").getEffectiveLevel()
