@@ -37,6 +37,8 @@ class NewModel:
     """A folder in the diffusers layout, a safetensors file, or a hub repository ("organization/name")."""
     revision: str | None = None
     """Of the hub repository."""
+    config: str | None = None
+    """Of a single file: a diffusers folder or hub id to take configuration and tokenizer from."""
     name: str | None = None
     version: str | None = None
     architecture: str | None = None
@@ -112,6 +114,10 @@ def _look(new: NewModel) -> tuple[ModelFiles, Contents]:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError):
         is_folder = is_file = False
+    if new.config is not None and not is_file:
+        raise ModelRefused(
+            "a configuration belongs to a single file; folders and hub repositories have their own"
+        )
     if is_folder or is_file:
         if new.revision is not None:
             raise ModelRefused("a revision belongs to a hub repository, not to files on this machine")
@@ -126,12 +132,26 @@ def _look(new: NewModel) -> tuple[ModelFiles, Contents]:
             raise ModelRefused(
                 f"{path} cannot be recognized by its tensors; say its architecture and category"
             )
-        return ModelFiles(form="file", location=location), contents
+        return ModelFiles(form="file", location=location, config=_config(new)), contents
     if not _REPOSITORY.fullmatch(new.source) or len(new.source) > MAX_REPOSITORY_CHARACTERS:
         raise ModelRefused(
             f"{new.source} is no folder or file here, and not a hub repository's id (organization/name)"
         )
     return ModelFiles(form="hub", location=new.source, revision=new.revision), Contents()
+
+
+def _config(new: NewModel) -> str | None:
+    """The source of a single file's configuration: a checked folder, or a hub id as it was given."""
+    if new.config is None:
+        return None
+    folder = Path(new.config).expanduser()
+    if not folder.exists():
+        return new.config
+    if not (folder / "model_index.json").is_file():
+        raise ModelRefused(
+            f"{new.config} is no configuration in the diffusers layout: it has no model_index.json"
+        )
+    return str(folder.absolute())
 
 
 def _agreed_architecture(new: NewModel, known: ModelEntry | None, contents: Contents) -> str:

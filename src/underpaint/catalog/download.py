@@ -5,16 +5,21 @@ a pickle, and never the same weights in a second precision.
 """
 
 import json
-from pathlib import Path
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from underpaint.catalog.diffusers_folder import inspect_folder
 from underpaint.catalog.entry import ModelEntry, ModelFiles
+from underpaint.catalog.errors import ModelRefused
+from underpaint.catalog.hub import cached_folder, is_offline
 
 _UNUSED_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
-_WANTED = ("*.json", "*.txt", "*.model", "*.safetensors")
-_UNWANTED = ("*.fp16.*", "*.fp32.*", "*.non_ema.*", "*.bf16.*", "*flax*", "*openvino*", "*onnx*")
+_CONFIGURATION = ("*.json", "*.txt", "*.model")
+_OTHER_RUNTIMES = ("*flax*", "*openvino*", "*onnx*", "*.non_ema.*")
 
 
 class DownloadFailed(RuntimeError):
@@ -28,32 +33,61 @@ def local_files(entry: ModelEntry) -> Path:
     when it is whole.
 
     Raises:
-        DownloadFailed: the hub cannot be reached, has no such model, or asks for a token.
+        DownloadFailed: the hub cannot be reached, has no such model, asks for a token, or has only pickles of it.
     """
     files = entry.files
     if files is None:
         raise DownloadFailed(f"model {entry.air} has no files")
     if files.form != "hub":
         return Path(files.location)
-    try:
-        return _snapshot(files)
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as failure:
+    cached = cached_folder(files)
+    if cached is not None:
+        return cached
+    if is_offline():
         raise DownloadFailed(
-            f"model {entry.air} could not be fetched as {files.location}: {failure}"
+            f"model {entry.air} is not downloaded yet, and this server is set to work offline"
+        )
+    try:
+        folder = _download(files)
+        inspect_folder(folder)
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as failure:
+        # A refused folder may be named by its path, which is nothing for clients.
+        reason = "its files are not usable safetensors" if isinstance(failure, ModelRefused) else str(failure)
+        raise DownloadFailed(
+            f"model {entry.air} could not be fetched as {files.location}: {reason}"
         ) from failure
+    return folder
 
 
-def _snapshot(files: ModelFiles) -> Path:
+def wanted_files(names: Iterable[str], components: Iterable[str]) -> list[str]:
+    """Of a repository's files, those that a pipeline of these components needs.
+
+    Weights of full precision where there are any, else those of the "fp16" variant; no second copy of either.
+    """
+    wanted = ["model_index.json"]
+    every = [PurePosixPath(name) for name in names]
+    for component in components:
+        here = [
+            path
+            for path in every
+            if path.parent == PurePosixPath(component)
+            and not any(fnmatchcase(path.name, pattern) for pattern in _OTHER_RUNTIMES)
+        ]
+        weights = [path for path in here if path.suffix == ".safetensors"]
+        full = [path for path in weights if ".fp16." not in path.name and "bf16" not in path.name]
+        wanted += [str(path) for path in full or weights]
+        wanted += [
+            str(path) for path in here if any(fnmatchcase(path.name, pattern) for pattern in _CONFIGURATION)
+        ]
+    return wanted
+
+
+def _download(files: ModelFiles) -> Path:
     index_path = huggingface_hub.hf_hub_download(files.location, "model_index.json", revision=files.revision)
     index = json.loads(Path(index_path).read_text("utf-8"))
     components = [name for name in index if not name.startswith("_") and name not in _UNUSED_COMPONENTS]
+    names = huggingface_hub.list_repo_files(files.location, revision=files.revision)
     folder = huggingface_hub.snapshot_download(
-        files.location,
-        revision=files.revision,
-        allow_patterns=[
-            "model_index.json",
-            *(f"{name}/{pattern}" for name in components for pattern in _WANTED),
-        ],
-        ignore_patterns=list(_UNWANTED),
+        files.location, revision=files.revision, allow_patterns=wanted_files(names, components)
     )
     return Path(folder)

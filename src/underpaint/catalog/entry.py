@@ -17,6 +17,9 @@ class ModelFiles:
     """Absolute path of the folder or file, or the repository's id ("organization/name")."""
     revision: str | None = None
     """Branch, tag or commit of the repository; None is its default branch. Only for the hub."""
+    config: str | None = None
+    """Of a single file, which lacks them: a diffusers folder or hub repository with the configuration and tokenizer of
+    its architecture; None is the usual one for the architecture, from the hub."""
 
 
 @dataclass(frozen=True, kw_only=True)

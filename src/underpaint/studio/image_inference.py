@@ -207,21 +207,13 @@ class ImageInference:
 
     def _resolve(self, air: str) -> ModelEntry:
         try:
-            entry = self._catalog.resolve(air)
+            return self._catalog.resolve(air)
         except ModelNotInstalled as missing:
             raise TaskError("modelNotReady", str(missing), parameter="model", type="string") from None
         except ModelListUnreadable as damaged:
             raise TaskError("internalServerError", str(damaged)) from None
         except CatalogError as refusal:
             raise TaskError("invalidModel", str(refusal), parameter="model", type="string") from None
-        if entry.category != "checkpoint":
-            raise TaskError(
-                "invalidModel",
-                f"{air} is of category '{entry.category}'; pictures are made by checkpoints.",
-                parameter="model",
-                type="string",
-            )
-        return entry
 
     async def _keep_seed(self, picture: Picture, owner: str, ttl_s: float) -> str:
         image = Image.fromarray(picture)

@@ -55,7 +55,11 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
     first = JobRequest(
         job_id=str(uuid.uuid4()),
         owner=owner,
-        model=ModelReference(architecture=entry.architecture, location=location),
+        model=ModelReference(
+            architecture=entry.architecture,
+            location=location,
+            config=entry.files.config if entry.files else None,
+        ),
         prompt=wishes.prompt,
         negative_prompt=wishes.negative_prompt,
         width_px=wishes.width_px,
