@@ -108,6 +108,11 @@ class Settings(BaseModel):
     embed_parameters: bool = Field(
         True, description="Whether results carry prompt, seed and the other parameters in their metadata."
     )
+    skip_nsfw_check: bool = Field(
+        False,
+        description="Whether tasks with checkNSFW run although there is no safety checker, without NSFWContent in their "
+        "results; otherwise they are refused.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log lines shown."
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.studio.conftest import (
     STRANGER,
     Workplace,
@@ -16,7 +17,6 @@ from tests.studio.conftest import (
     open_result,
     transformation,
 )
-
 from underpaint.engine.messages import Failed
 from underpaint.images import read_parameters
 
@@ -237,3 +237,10 @@ async def test_large_seed_images_are_not_kept_in_the_journal(workplace: Workplac
     record = workplace.journal.find("key-1", task["taskUUID"])
     assert record is not None
     assert len(str(record.request)) < 1000
+
+
+async def test_a_server_may_run_tasks_without_the_check_that_they_ask_for(
+    open_workplace: Callable[..., Workplace],
+) -> None:
+    item = item_of(await open_workplace(skip_nsfw_check=True).perform(transformation(checkNSFW=True)))
+    assert "NSFWContent" not in item

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import select, update
-from tests.studio.conftest import STRANGER, Workplace, encoded, error_of, item_of, open_result, transformation
 
+from tests.studio.conftest import STRANGER, Workplace, encoded, error_of, item_of, open_result, transformation
 from underpaint.database import images
 
 

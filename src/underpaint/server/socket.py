@@ -39,8 +39,8 @@ SEND_LIMIT_S = 60.0
 """How long a client may take no bytes before it counts as gone."""
 CLOSE_LIMIT_S = 1.0
 """How long the close frame may take to go out behind what a client does not read."""
-HOLD_S = 20.0
-"""How long getResponse waits for something to be finished. One client wastes 33 s on each answer that brings
+HOLD_S = 25.0
+"""How long getResponse waits for its task to be finished. One client wastes 33 s on each answer that brings
 nothing; all are patient for 30 s."""
 MAX_TASKS_IN_FLIGHT = 256
 """Tasks of one connection that may be unanswered. Official clients stay below 20."""

@@ -54,8 +54,6 @@ class Run:
         self.jobs = jobs
         self.finished = asyncio.Event()
         """Set when the task has its outcome, in the journal too."""
-        self.has_results = asyncio.Event()
-        """Set when the first picture is stored, and with `finished`."""
         self.interrupted = False
         """Whether the server stopped before the task had an outcome; it goes on after a restart."""
         self._steps: dict[str, float] = {}
@@ -178,10 +176,11 @@ class ImageInference:
             raise TaskError("rateLimitExceeded", "the queue is full; try again later")
 
     async def _prepare(self, task: ImageInferenceTask) -> _Prepared:
-        if task.check_nsfw:
+        if task.check_nsfw and not self._settings.skip_nsfw_check:
             raise TaskError(
                 "unsupportedParameter",
-                "'checkNSFW' is not supported by this server: it has no safety checker and does not pretend to.",
+                "'checkNSFW' is not supported by this server: it has no safety checker and does not pretend to. Its "
+                "setting skip_nsfw_check makes it run such tasks unchecked.",
                 parameter="checkNSFW",
             )
         entry = self._resolve(task.model)
@@ -276,7 +275,6 @@ class ImageInference:
         finally:
             del self._runs[record.owner, record.task_uuid]
             run.finished.set()
-            run.has_results.set()
 
     async def _result(
         self,
@@ -312,7 +310,6 @@ class ImageInference:
             image_uuid=image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run
         )
         await asyncio.to_thread(self._journal.add_result, run.record, position, result)
-        run.has_results.set()
         return None
 
     async def _fail(self, record: TaskRecord, error: TaskError) -> None:
