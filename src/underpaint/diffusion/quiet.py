@@ -29,9 +29,8 @@ def quiet_libraries() -> Iterator[None]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)
-                # Of numpy, at diffusers, for how its schedulers turn tensors into arrays.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                yield
+                with quiet_arithmetic():
+                    yield
         finally:
             diffusers_logging.set_verbosity(diffusers_level)
             if diffusers_bars:
@@ -40,3 +39,14 @@ def quiet_libraries() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def quiet_arithmetic() -> Iterator[None]:
+    """Hold back what numpy says of how diffusers' schedulers turn tensors into arrays, and torchsde of sigmas that were
+    rounded to float32.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", message="Should have t[ab]", category=UserWarning)
+        yield

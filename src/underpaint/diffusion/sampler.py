@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from underpaint.diffusion.quiet import quiet_libraries
+from underpaint.diffusion.quiet import quiet_arithmetic, quiet_libraries
 from underpaint.diffusion.schedulers import SchedulerChoice
 from underpaint.diffusion.strength import steps_to_run
 
@@ -118,9 +118,10 @@ class Sampler:
 
     def step(self, prediction: Tensor, latents: Tensor) -> Tensor:
         """Latents after this evaluation. `prediction` is the guided model output, of the shape of `latents`."""
-        moved: Tensor = self._scheduler.step(
-            prediction, self._timesteps[self._position], latents, **self._step_options, return_dict=False
-        )[0]
+        with quiet_arithmetic():
+            moved: Tensor = self._scheduler.step(
+                prediction, self._timesteps[self._position], latents, **self._step_options, return_dict=False
+            )[0]
         self._position += 1
         return moved
 
@@ -130,6 +131,7 @@ class Sampler:
 
 def _distilled_schedule(scheduler: Any, steps: int) -> dict[str, int]:
     """Latent consistency samplers take their steps out of the schedule of the distillation, 50 long, which then has to
-    be longer for requests of more steps."""
+    be longer for requests of more steps.
+    """
     distilled = getattr(scheduler.config, "original_inference_steps", None)
     return {} if distilled is None or steps <= distilled else {"original_inference_steps": steps}

@@ -3,8 +3,10 @@
 diffusers and transformers supply the networks. diffusers' pipelines are the reference that the tests hold this to.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,29 @@ class Row:
     """(tokens, width of the text encoder)."""
     guidance_scale: float
     """Only read by models that take guidance as an input, such as latent consistency models."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedPicture:
+    """What an autoencoder makes of a picture: a distribution of latents, or just latents. Float32, on the CPU."""
+
+    mean: Tensor
+    """(1, channels, height, width)."""
+    std: Tensor | None
+    """Of the shape of `mean`; None for autoencoders that give no distribution."""
+    scale: float
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """Latents for the denoising model; `generator` is the request's noise stream."""
+        if self.std is None:
+            return self.mean * self.scale
+        noise = torch.randn(self.mean.shape, generator=generator, dtype=torch.float32)
+        return (self.mean + self.std * noise) * self.scale
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes."""
+        return self.mean.nbytes + (0 if self.std is None else self.std.nbytes)
 
 
 class StableDiffusion:
@@ -134,26 +159,17 @@ class StableDiffusion:
         return prompt, negative
 
     @torch.inference_mode()
-    def encode_picture(self, picture: Picture, generator: torch.Generator) -> Tensor:
-        """Latents of a picture, (1, channels, height, width), float32 on the CPU.
-
-        Args:
-            picture: its sides are multiples of `pixels_per_latent`.
-            generator: the request's noise stream, for autoencoders that give a distribution.
-        """
+    def encode_picture(self, picture: Picture) -> EncodedPicture:
+        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
         pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None] * 2.0 - 1.0
         encoded = self._vae.encode(
             pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
         )
+        scale = float(self._vae.config.scaling_factor)
         if hasattr(encoded, "latent_dist"):
-            # Sampled on the CPU, where the request's noise stream is.
             spread = encoded.latent_dist
-            noise = torch.randn(spread.mean.shape, generator=generator, dtype=torch.float32)
-            latents = spread.mean.float().cpu() + spread.std.float().cpu() * noise
-        else:
-            latents = encoded.latents.float().cpu()
-        scaled: Tensor = latents * float(self._vae.config.scaling_factor)
-        return scaled
+            return EncodedPicture(mean=spread.mean.float().cpu(), std=spread.std.float().cpu(), scale=scale)
+        return EncodedPicture(mean=encoded.latents.float().cpu(), std=None, scale=scale)
 
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:
@@ -201,6 +217,54 @@ class StableDiffusion:
         picture: Picture = (pixels.clamp(0.0, 1.0).permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
         return picture
 
+    def predicted_latents(self, scaled: Tensor, prediction: Tensor, timestep: float) -> Tensor:
+        """Latents without noise, as the model sees them from here.
+
+        Args:
+            scaled: latents of unit variance, (channels, height, width), as they went into the model.
+            prediction: what came out, of the same shape.
+            timestep: at which it did.
+        """
+        alpha_bar = float(np.interp(timestep, np.arange(len(self._alphas_cumprod)), self._alphas_cumprod))
+        signal, noise = math.sqrt(max(alpha_bar, 1e-6)), math.sqrt(1.0 - alpha_bar)
+        match self.scheduler_config.get("prediction_type", "epsilon"):
+            case "v_prediction":
+                # Salimans and Ho, arXiv:2202.00512, appendix D.
+                return signal * scaled - noise * prediction
+            case "sample":
+                return prediction
+            case _:
+                return (scaled - noise * prediction) / signal
+
+    def sketch(self, latents: Tensor) -> Picture:
+        """A picture of latents (channels, height, width), one pixel for each, by a linear guess at the decoder."""
+        channels, height, width = latents.shape
+        flat = latents.reshape(channels, -1).T.numpy()
+        colors = np.concatenate([flat, np.ones((len(flat), 1), np.float32)], axis=1) @ self._color_of_latent
+        sketch: Picture = (colors.clip(0.0, 1.0) * 255.0).round().astype(np.uint8).reshape(height, width, 3)
+        return sketch
+
+    @cached_property
+    def _alphas_cumprod(self) -> NDArray[np.float64]:
+        from diffusers import DDPMScheduler
+
+        scheduler = DDPMScheduler.from_config(self.scheduler_config)
+        cumulated: NDArray[np.float64] = scheduler.alphas_cumprod.double().numpy()
+        return cumulated
+
+    @cached_property
+    def _color_of_latent(self) -> NDArray[np.float32]:
+        """(channels + 1) x 3: least squares from latents, and a constant, to the mean colour of the pixels of each."""
+        side, scale = 32, self.pixels_per_latent
+        patches = np.random.default_rng(0).integers(0, 256, (side // 4, side // 4, 3), np.uint8)
+        picture = patches.repeat(4 * scale, axis=0).repeat(4 * scale, axis=1)
+        latents = self.encode_picture(picture).sample(torch.Generator().manual_seed(0))[0]
+        known = latents.reshape(len(latents), -1).T.numpy()
+        known = np.concatenate([known, np.ones((len(known), 1), np.float32)], axis=1)
+        colors = (patches.repeat(4, axis=0).repeat(4, axis=1).reshape(-1, 3) / 255.0).astype(np.float32)
+        fitted: NDArray[np.float32] = np.linalg.lstsq(known, colors, rcond=None)[0].astype(np.float32)
+        return fitted
+
 
 def embed_guidance(scales: Tensor, width: int) -> Tensor:
     """Sinusoidal embedding of guidance scales, (rows,) to (rows, width).
@@ -227,7 +291,48 @@ def _load_pipeline(location: Path, *, config: str | Path | None, dtype: torch.dt
         "requires_safety_checker": False,
     }
     if location.is_dir():
-        return StableDiffusionPipeline.from_pretrained(location, local_files_only=True, **options)
-    if config is not None:
-        options["config"] = str(config)
-    return StableDiffusionPipeline.from_single_file(str(location), **options)
+        text_encoder = _load_text_encoder(location / "text_encoder", dtype=dtype)
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            location, local_files_only=True, text_encoder=text_encoder, **options
+        )
+        _require_vocabulary(location / "tokenizer")
+    else:
+        # diffusers would read a .ckpt, which is a pickle.
+        if location.suffix.lower() != ".safetensors":
+            raise ValueError("it is neither a diffusers folder nor a .safetensors file")
+        if config is not None:
+            options["config"] = str(config)
+        pipeline = StableDiffusionPipeline.from_single_file(str(location), **options)
+        if config is not None and Path(config).is_dir():
+            _require_vocabulary(Path(config) / "tokenizer")
+    # What the files lack, diffusers leaves without values.
+    lacking = [
+        f"{component}.{name}"
+        for component in ("unet", "vae", "text_encoder")
+        for name, weights in getattr(pipeline, component).named_parameters()
+        if weights.is_meta
+    ]
+    _require_all_weights(lacking)
+    return pipeline
+
+
+def _load_text_encoder(folder: Path, *, dtype: torch.dtype) -> Any:
+    from transformers import CLIPTextModel
+
+    # transformers would draw what the files lack at random.
+    text_encoder, report = CLIPTextModel.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, dtype=dtype, output_loading_info=True
+    )
+    _require_all_weights([f"text_encoder.{name}" for name in report["missing_keys"]])
+    return text_encoder
+
+
+def _require_all_weights(lacking: Sequence[str]) -> None:
+    if lacking:
+        raise ValueError(f"its files lack {len(lacking)} of the model's weights, such as {min(lacking)}")
+
+
+def _require_vocabulary(tokenizer: Path) -> None:
+    # Without one transformers makes a tokenizer that knows no words.
+    if not any((tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise FileNotFoundError("the vocabulary of its tokenizer is missing")

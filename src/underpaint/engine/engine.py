@@ -5,26 +5,41 @@ calling `tick` for as long as there is work.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
+from torch import Tensor
 
-from underpaint.diffusion.stable_diffusion import ModelLoadError, StableDiffusion
+from underpaint.diffusion.stable_diffusion import ModelLoadError, Row, StableDiffusion
 from underpaint.engine.device import choose_device, choose_dtype
+from underpaint.engine.encodings import ByteBudgetCache
+from underpaint.engine.estimates import seconds_left
 from underpaint.engine.job import Job, Trajectory
 from underpaint.engine.messages import (
     EngineOptions,
+    Estimates,
     Event,
     Failed,
     FailureCode,
     Finished,
     JobRequest,
+    Picture,
     Progress,
 )
 from underpaint.engine.models import LoadedModels
+from underpaint.engine.profile import PassProfile
 from underpaint.engine.scheduler import Candidate, plan
+from underpaint.engine.shares import Shares
 
 log = logging.getLogger(__name__)
+
+
+ESTIMATE_INTERVAL_S = 1.0
+"""Time between estimates of when jobs will be done."""
+MOST_ESTIMATED = 300
+"""Jobs up to which estimates are made: a longer queue is not worth the time that playing it through takes."""
 
 
 class Engine:
@@ -41,8 +56,14 @@ class Engine:
             torch.set_num_threads(options.threads)
         self.device = choose_device(options.device)
         self._max_rows = options.max_rows
+        self._strict_rows = options.strict_rows
         self._emit = emit
         self._jobs: dict[str, Job] = {}
+        self._turn = 0
+        self._shares = Shares()
+        self._profile = PassProfile()
+        self._estimated_s = 0.0
+        self._encodings = ByteBudgetCache(options.encodings_bytes)
         self._models = LoadedModels(
             device=self.device, dtype=choose_dtype(options.dtype, self.device), limit=options.models_loaded
         )
@@ -75,28 +96,45 @@ class Engine:
 
     def tick(self) -> None:
         """Run one forward pass for the jobs that the scheduler picks."""
-        chosen = [self._jobs[job_id] for job_id in plan(self._candidates(), max_rows=self._max_rows)]
-        ready = [job for job in chosen if self._prepare(job)]
+        self._turn += 1
+        candidates = self._candidates()
+        planned = plan(candidates, turn=self._turn, row_limit=self._row_limit)
+        ready = [job for job in (self._jobs[job_id] for job_id in planned) if self._prepare(job)]
         # Only now are the lengths of the prompts known.
         batch = [job for job in ready if _tokens(job) == _tokens(ready[0])]
         for job in self._jobs.values():
-            if job not in batch:
-                job.passes_left_out += 1
+            job.passes_waited = 0 if job in batch else job.passes_waited + 1
         if batch:
             self._forward(batch)
+        self._estimate(candidates)
 
     def _candidates(self) -> list[Candidate]:
+        debts = self._shares.debts({job.request.owner for job in self._jobs.values()})
         return [
             Candidate(
                 job_id=job_id,
                 group=job.group,
                 rows=job.row_count,
                 forwards_left=job.forwards_left,
-                passes_left_out=job.passes_left_out,
+                passes_waited=job.passes_waited,
+                owner_debt=debts[job.request.owner],
                 loaded=job.request.model in self._models,
             )
             for job_id, job in self._jobs.items()
         ]
+
+    def _row_limit(self, group: Hashable) -> int:
+        if self._strict_rows is not None:
+            return self._strict_rows
+        return self._profile.rows_that_pay(group, self._max_rows)
+
+    def _estimate(self, candidates: Sequence[Candidate]) -> None:
+        now_s = time.monotonic()
+        if now_s - self._estimated_s < ESTIMATE_INTERVAL_S or len(candidates) > MOST_ESTIMATED:
+            return
+        self._estimated_s = now_s
+        left = seconds_left(candidates, row_limit=self._row_limit, pass_seconds=self._profile.seconds)
+        self._emit(Estimates(seconds_left=left))
 
     def _prepare(self, job: Job) -> bool:
         """Encode a job's prompts and picture if that is still to be done; False if the job failed of it."""
@@ -105,7 +143,8 @@ class Engine:
         if job.request.model not in self._models:
             self._report(job, loading=True)
         try:
-            job.trajectory = Trajectory(job.request, self._models.get(job.request.model))
+            model = self._models.get(job.request.model)
+            job.trajectory = Trajectory(job.request, model, self._encodings)
         except Exception as failure:
             self._fail(job, failure)
             return False
@@ -116,8 +155,8 @@ class Engine:
         try:
             model = self._models.get(batch[0].request.model)
             rows = [_trajectory(job).rows() for job in batch]
-            predicted = model.predict([row for rows_of_job in rows for row in rows_of_job])
-            parts = torch.split(predicted, [len(rows_of_job) for rows_of_job in rows])
+            predicted = self._predict(model, batch[0].group, [row for of_job in rows for row in of_job])
+            parts = torch.split(predicted, [len(of_job) for of_job in rows])
         except Exception as failure:
             if len(batch) == 1:
                 self._fail(batch[0], failure)
@@ -128,21 +167,36 @@ class Engine:
             for job in batch:
                 self._forward([job])
             return
+        charged: Counter[str] = Counter()
         for job, predictions in zip(batch, parts, strict=True):
+            charged[job.request.owner] += len(predictions)
             try:
-                _trajectory(job).advance(predictions)
-                self._report(job)
-                if not job.forwards_left:
-                    self._finish(job, model)
+                self._advance(job, predictions, model)
             except Exception as failure:
                 self._fail(job, failure)
+        self._shares.charge(charged)
+
+    def _predict(self, model: StableDiffusion, group: Hashable, rows: list[Row]) -> Tensor:
+        started_s = time.monotonic()
+        padding = max(0, (self._strict_rows or 0) - len(rows))
+        predicted = model.predict([*rows, *[rows[-1]] * padding])[: len(rows)]
+        self._profile.record(group, len(rows), time.monotonic() - started_s)
+        return predicted
+
+    def _advance(self, job: Job, predictions: Tensor, model: StableDiffusion) -> None:
+        trajectory = _trajectory(job)
+        preview = trajectory.preview(predictions, model) if job.request.previews else None
+        trajectory.advance(predictions)
+        self._report(job, preview=preview)
+        if not job.forwards_left:
+            self._finish(job, model)
 
     def _finish(self, job: Job, model: StableDiffusion) -> None:
         picture = _trajectory(job).paint(model)
         del self._jobs[job.request.job_id]
         self._emit(Finished(job_id=job.request.job_id, picture=picture, steps_run=job.steps))
 
-    def _report(self, job: Job, *, loading: bool = False) -> None:
+    def _report(self, job: Job, *, loading: bool = False, preview: Picture | None = None) -> None:
         done = 0 if job.trajectory is None else job.trajectory.steps_done
         self._emit(
             Progress(
@@ -150,6 +204,7 @@ class Engine:
                 stage="loading" if loading else "running",
                 step=done,
                 steps=job.steps,
+                preview=preview,
             )
         )
 

@@ -1,18 +1,21 @@
 """A job in the engine: a request and everything that has become of it so far."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 
 from underpaint.diffusion.sampler import Sampler, build_scheduler
-from underpaint.diffusion.stable_diffusion import Picture, Row, StableDiffusion
+from underpaint.diffusion.stable_diffusion import EncodedPicture, Picture, Row, StableDiffusion
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.messages import JobRequest
+from underpaint.engine.encodings import ByteBudgetCache
+from underpaint.engine.messages import JobRequest, ModelReference
 
 
 class Trajectory:
     """The part of a job that needs its model: latents, sampler state and encoded prompts."""
 
-    def __init__(self, request: JobRequest, model: StableDiffusion) -> None:
+    def __init__(self, request: JobRequest, model: StableDiffusion, encodings: ByteBudgetCache) -> None:
         generator = torch.Generator("cpu").manual_seed(request.seed)
         scheduler = build_scheduler(
             model.schedulers[request.scheduler], model.scheduler_config, seed=request.seed
@@ -30,8 +33,10 @@ class Trajectory:
             shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
             self._latents = self._sampler.start_from_noise(shape)
         else:
-            self._latents = self._sampler.start_from_picture(model.encode_picture(picture, generator))
-        self._prompts = _encode_prompts(request, model)
+            encoded = _encoded_picture(picture, request.model, model, encodings)
+            self._latents = self._sampler.start_from_picture(encoded.sample(generator))
+        self._scaled = self._latents[0]
+        self._prompts = _encoded_prompts(request, model, encodings)
 
     @property
     def forwards_left(self) -> int:
@@ -50,7 +55,7 @@ class Trajectory:
 
     def rows(self) -> list[Row]:
         """Rows of the next forward pass: the prompt's, and with guidance the negative prompt's after it."""
-        scaled = self._sampler.model_input(self._latents)[0]
+        scaled = self._scaled = self._sampler.model_input(self._latents)[0]
         timestep = self._sampler.timestep
         return [
             Row(latents=scaled, timestep=timestep, prompt=prompt, guidance_scale=self._guidance_scale)
@@ -59,16 +64,23 @@ class Trajectory:
 
     def advance(self, predictions: Tensor) -> None:
         """Take one evaluation: `predictions` are (rows, channels, height, width), in the order of `rows`."""
-        guided = predictions[:1]
-        if len(predictions) == 2:
-            # Classifier-free guidance, Ho and Salimans, arXiv:2207.12598, Eq. 6.
-            unconditional = predictions[1:]
-            guided = unconditional + self._guidance_scale * (guided - unconditional)
-        self._latents = self._sampler.step(guided, self._latents)
+        self._latents = self._sampler.step(self._guided(predictions), self._latents)
+
+    def preview(self, predictions: Tensor, model: StableDiffusion) -> Picture:
+        """What the picture is becoming, one pixel for each latent. Takes what `advance` takes, and goes before it."""
+        clean = model.predicted_latents(self._scaled, self._guided(predictions)[0], self._sampler.timestep)
+        return model.sketch(clean)
 
     def paint(self, model: StableDiffusion) -> Picture:
         """The picture of the latents as they are."""
         return model.decode(self._latents)
+
+    def _guided(self, predictions: Tensor) -> Tensor:
+        if len(predictions) == 1:
+            return predictions
+        # Classifier-free guidance, Ho and Salimans, arXiv:2207.12598, Eq. 6.
+        conditional, unconditional = predictions[:1], predictions[1:]
+        return unconditional + self._guidance_scale * (conditional - unconditional)
 
 
 class Job:
@@ -77,7 +89,8 @@ class Job:
     def __init__(self, request: JobRequest) -> None:
         self.request = request
         self.trajectory: Trajectory | None = None
-        self.passes_left_out = 0
+        self.passes_waited = 0
+        """Passes since its last one, or since its arrival."""
         self.steps = (
             request.steps if request.picture is None else steps_to_run(request.steps, request.strength)
         )
@@ -104,8 +117,29 @@ def uses_guidance(guidance_scale: float) -> bool:
     return guidance_scale > 1.0
 
 
-def _encode_prompts(request: JobRequest, model: StableDiffusion) -> tuple[Tensor, ...]:
-    prompt = model.encode_prompt(request.prompt, clip_skip=request.clip_skip)
+def _encoded_picture(
+    picture: Picture, reference: ModelReference, model: StableDiffusion, encodings: ByteBudgetCache
+) -> EncodedPicture:
+    key = ("picture", reference, picture.shape, hashlib.blake2b(picture.tobytes(), digest_size=32).digest())
+    encoded: EncodedPicture = encodings.get_or_make(
+        key, lambda: model.encode_picture(picture), lambda encoded: encoded.size_bytes
+    )
+    return encoded
+
+
+def _encoded_prompts(
+    request: JobRequest, model: StableDiffusion, encodings: ByteBudgetCache
+) -> tuple[Tensor, ...]:
+    def encoded(prompt: str, clip_skip: int) -> Tensor:
+        hidden: Tensor = encodings.get_or_make(
+            ("prompt", request.model, prompt, clip_skip),
+            lambda: model.encode_prompt(prompt, clip_skip=clip_skip),
+            lambda hidden: hidden.nbytes,
+        )
+        return hidden
+
+    prompt = encoded(request.prompt, request.clip_skip)
     if model.guidance_is_an_input or not uses_guidance(request.guidance_scale):
         return (prompt,)
-    return model.match_prompts(prompt, model.encode_prompt(request.negative_prompt))
+    # As in diffusers, the negative prompt goes through all layers.
+    return model.match_prompts(prompt, encoded(request.negative_prompt, 0))

@@ -1,5 +1,6 @@
 """What goes into the engine and what comes out of it: plain data, picklable, no tensors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -47,6 +48,8 @@ class JobRequest:
     picture: Picture | None = field(default=None, repr=False)
     """The seed picture, already fitted to `width_px` x `height_px`; None for text-to-image."""
     clip_skip: int = 0
+    previews: bool = False
+    """Whether progress carries small pictures of what is coming."""
 
 
 Stage = Literal["loading", "running"]
@@ -62,6 +65,16 @@ class Progress:
     """Steps behind it."""
     steps: int
     """Steps that will run in all."""
+    preview: Picture | None = field(default=None, repr=False)
+    """What the picture is becoming, one pixel for each latent; only of jobs that ask for previews."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimates:
+    """When jobs will be done, waiting ones included, by what forward passes have taken so far."""
+
+    seconds_left: Mapping[str, float]
+    """By job."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,7 +106,7 @@ class Ready:
     device: str
 
 
-Event = Progress | Finished | Failed | Ready
+Event = Progress | Estimates | Finished | Failed | Ready
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,5 +143,9 @@ class EngineOptions:
     """How many models stay in memory."""
     max_rows: int = 8
     """Most rows in one forward pass."""
+    strict_rows: int | None = None
+    """If given, every pass has exactly so many rows, which makes pictures byte-identical in any company."""
+    encodings_bytes: int = 256 * 2**20
+    """Budget for encoded prompts and pictures that are kept for the next job."""
     preload: ModelReference | None = None
     """A model to load before the first job comes."""

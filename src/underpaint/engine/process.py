@@ -10,7 +10,7 @@ import multiprocessing
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Literal
 
@@ -18,6 +18,7 @@ from underpaint.engine.messages import (
     Cancel,
     Command,
     EngineOptions,
+    Estimates,
     Event,
     Failed,
     Finished,
@@ -73,6 +74,8 @@ class EngineProcess:
         self._deaths_in_a_row = 0
         self.restarts = 0
         """How often the process was replaced."""
+        self._seconds_left: Mapping[str, float] = {}
+        self._estimated_s = 0.0
         self.device: str | None = None
         """Where the engine computes; None until it is ready."""
 
@@ -111,6 +114,11 @@ class EngineProcess:
             job.outcome.add_done_callback(lambda _, job_id=job.request.job_id: self._jobs.pop(job_id, None))  # type: ignore[misc]
         self._send(Submit(requests=tuple(requests)))
         return [job.outcome for job in jobs]
+
+    def seconds_left(self, job_id: str) -> float | None:
+        """When a job will be done, by the engine's latest estimate; None while there is none."""
+        estimate = self._seconds_left.get(job_id)
+        return None if estimate is None else max(0.0, estimate - (time.monotonic() - self._estimated_s))
 
     def cancel(self, job_ids: Sequence[str]) -> None:
         """Stop jobs, within one forward pass; they fail with the code "cancelled". Unknown ones are ignored."""
@@ -159,6 +167,9 @@ class EngineProcess:
                 if job := self._jobs.get(event.job_id):
                     job.started = True
                     job.on_progress(event)
+            case Estimates():
+                self._estimated_s = time.monotonic()
+                self._seconds_left = event.seconds_left
             case Finished() | Failed():
                 self._deaths_in_a_row = 0
                 if job := self._jobs.get(event.job_id):

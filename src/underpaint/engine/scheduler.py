@@ -1,18 +1,19 @@
 """Which jobs share the next forward pass: a pure function over plain data.
 
-Remaining work is known exactly, so the job with the least of it goes first and short jobs do not wait behind long
-ones. Every pass that a job is left out of makes it count as shorter for good, so a long one comes to its turn and then
-keeps it. Once the first job is chosen, every other job that can share its pass joins, up to the limit of rows: a place
-in a batch costs little.
+Remaining work is known exactly, so the job with the least of it leads and short jobs do not wait behind long ones. The
+jobs of an owner who has had more than others count as longer. One pass in `TURNS` belongs to the job that has waited
+longest, so nothing starves, and a short job loses no more than one pass in `TURNS` to it. Once the leader is chosen,
+every other job that can share its pass joins, up to the limit of rows: a place in a batch costs little.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-AGING = 0.5
-"""Forwards by which a job counts as shorter for each pass that it has been left out of."""
+TURNS = 4
+"""One pass in so many goes to the job that has waited longest."""
 LOAD_COST = 40
-"""Forwards that loading a model counts as, so that the engine does not swap models for every short job."""
+"""Forwards that loading a model counts as, and passes that a job waits for its model while others have work: the engine
+does not swap models for every short job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,38 +22,49 @@ class Candidate:
 
     job_id: str
     group: Hashable
-    """Jobs of equal groups can share a pass: same model, latent shape and number of tokens."""
+    """Jobs of equal groups can share a pass: same model and latent shape."""
     rows: int
     """Rows that it takes in a pass: 2 with guidance, 1 without."""
     forwards_left: int
-    passes_left_out: int
-    """Passes since its arrival in which it had no place."""
-    loaded: bool
+    passes_waited: int = 0
+    """Passes since its last one, or since its arrival."""
+    owner_debt: float = 0.0
+    """Passes that its owner has had more than the owner who has had the fewest."""
+    loaded: bool = True
     """Whether its model is in memory."""
 
+    @property
+    def urgency(self) -> float:
+        """Forwards that it counts as; the least leads."""
+        return self.forwards_left + self.owner_debt + (0 if self.loaded else LOAD_COST)
 
-def plan(candidates: Sequence[Candidate], *, max_rows: int) -> list[str]:
+
+def plan(candidates: Sequence[Candidate], *, turn: int, row_limit: Callable[[Hashable], int]) -> list[str]:
     """Choose the jobs of the next forward pass.
 
     Args:
         candidates: all unfinished jobs, in order of arrival, which breaks ties.
-        max_rows: most rows of a pass. A single job that needs more still runs, alone.
+        turn: number of the pass, counted on from pass to pass.
+        row_limit: most rows of a pass, by group. A single job that needs more still runs, alone.
 
     Returns:
         Identifiers of jobs of one group, the leading job first; empty only if there are no candidates.
     """
     if not candidates:
         return []
-    by_urgency = sorted(candidates, key=_remaining)
+    by_urgency = sorted(candidates, key=lambda candidate: candidate.urgency)
     leader = by_urgency[0]
-    chosen, rows = [leader.job_id], leader.rows
-    for candidate in by_urgency[1:]:
-        if candidate.group == leader.group and rows + candidate.rows <= max_rows:
-            chosen.append(candidate.job_id)
+    if turn % TURNS == 0:
+        patient = [one for one in candidates if one.loaded or one.passes_waited >= LOAD_COST]
+        leader = max(patient, key=lambda candidate: candidate.passes_waited, default=leader)
+    return [one.job_id for one in fill(leader, by_urgency, row_limit(leader.group))]
+
+
+def fill(leader: Candidate, by_urgency: Sequence[Candidate], limit: int) -> list[Candidate]:
+    """The leader and, in order of urgency, all that fit into its pass beside it."""
+    chosen, rows = [leader], leader.rows
+    for candidate in by_urgency:
+        if candidate is not leader and candidate.group == leader.group and rows + candidate.rows <= limit:
+            chosen.append(candidate)
             rows += candidate.rows
     return chosen
-
-
-def _remaining(candidate: Candidate) -> float:
-    load = 0 if candidate.loaded else LOAD_COST
-    return candidate.forwards_left + load - AGING * candidate.passes_left_out

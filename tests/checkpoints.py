@@ -1,0 +1,134 @@
+"""Small Stable Diffusion checkpoints with random weights, real in every other respect, for every room of tests."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from underpaint.catalog.embedded_entry import EMBEDDED
+from underpaint.embedded import checkpoint_dir
+
+EMBEDDED_CHECKPOINT = checkpoint_dir(EMBEDDED.air.partition(":")[2])
+"""The folder of the model that ships with the package."""
+
+SD1_SCHEDULER: dict[str, Any] = {
+    "_class_name": "PNDMScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "clip_sample": False,
+}
+"""As Stable Diffusion 1.5 is published."""
+SD2_SCHEDULER: dict[str, Any] = {
+    **SD1_SCHEDULER,
+    "_class_name": "DDIMScheduler",
+    "prediction_type": "v_prediction",
+}
+"""As Stable Diffusion 2.1 is published."""
+
+
+def write_checkpoint(
+    folder: Path,
+    *,
+    scheduler: dict[str, Any] = SD1_SCHEDULER,
+    weights_seed: int = 0,
+    time_cond_proj_dim: int | None = None,
+    linear_projection: bool = False,
+) -> Path:
+    """A Stable Diffusion pipeline with random weights, saved as a diffusers folder.
+
+    8 pixels to a latent and a window of 77 tokens, as the published ones have. The weights are drawn so that the
+    pictures are far from flat and the prompt changes them much: otherwise any two programs would agree on them.
+    """
+    import diffusers
+    import torch
+    from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
+
+    from underpaint.diffusion.quiet import quiet_libraries
+
+    torch.manual_seed(weights_seed)
+    folder.mkdir(parents=True)
+    with quiet_libraries(), torch.no_grad():
+        tokenizer_folder = folder / "tokenizer"
+        shutil.copytree(EMBEDDED_CHECKPOINT / "tokenizer", tokenizer_folder)
+        tokenizer_config = tokenizer_folder / "tokenizer_config.json"
+        tokenizer_config.write_text(
+            json.dumps({**json.loads(tokenizer_config.read_text()), "model_max_length": 77})
+        )
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                max_position_embeddings=77,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+                initializer_range=0.2,
+            )
+        )
+        unet = diffusers.UNet2DConditionModel(
+            sample_size=8,
+            in_channels=4,
+            out_channels=4,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=32,
+            attention_head_dim=8,
+            time_cond_proj_dim=time_cond_proj_dim,
+            use_linear_projection=linear_projection,
+        )
+        for name, weights in unet.named_parameters():
+            if name.endswith("attn2.to_out.0.weight") or "cond_proj" in name:
+                weights.mul_(4.0)
+        vae = diffusers.AutoencoderKL(
+            sample_size=64,
+            block_out_channels=(16, 16, 32, 32),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+            norm_num_groups=8,
+        )
+        _scale_output(
+            unet.conv_out, unet(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 77, 32)).sample, std=1.0
+        )
+        _scale_output(vae.decoder.conv_out, vae.decode(torch.randn(1, 4, 8, 8)).sample, std=0.5)
+        scheduler_class = getattr(diffusers, scheduler["_class_name"])
+        diffusers.StableDiffusionPipeline(
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=scheduler_class.from_config(scheduler),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        ).save_pretrained(folder)
+    return folder
+
+
+def _scale_output(layer: Any, output: Any, *, std: float) -> None:
+    factor = std / output.std()
+    layer.weight.mul_(factor)
+    layer.bias.mul_(factor)
+
+
+def photo_like(width_px: int = 64, height_px: int = 64) -> NDArray[np.uint8]:
+    """A picture with slopes, edges and grain, height x width x 3."""
+    rows, columns = np.mgrid[0:height_px, 0:width_px]
+    red = rows * 255 / (height_px - 1)
+    green = np.where((columns // 9 + rows // 13) % 2, 220, 40)
+    blue = np.random.default_rng(7).integers(60, 200, (height_px, width_px))
+    return np.stack([red, green, blue], axis=2).astype(np.uint8)

@@ -1,0 +1,36 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.checkpoints import SD2_SCHEDULER, photo_like, write_checkpoint
+from underpaint.engine.threads import let_threads_sleep
+
+# Before any test loads torch.
+let_threads_sleep()
+
+
+@pytest.fixture
+def photo() -> NDArray[np.uint8]:
+    """64 x 64 pixels."""
+    return photo_like()
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`write_checkpoint` into a fresh folder."""
+    return lambda **options: write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "model", **options)
+
+
+@pytest.fixture(scope="session")
+def sd1_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A folder in the layout of Stable Diffusion 1.x. Not to be written to."""
+    return make_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def sd2_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A folder in the layout of Stable Diffusion 2.x, which predicts v. Not to be written to."""
+    return make_checkpoint(scheduler=SD2_SCHEDULER, linear_projection=True)

@@ -1,0 +1,232 @@
+import json
+import os
+import pickle
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from underpaint.diffusion.stable_diffusion import ModelLoadError, Row, StableDiffusion
+
+from .single_file import write_single_file
+
+UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+def load(location: Path, config: Path | None = None) -> StableDiffusion:
+    return StableDiffusion.load(location, config=config, device=torch.device("cpu"), dtype=torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every attempt to reach another machine fails."""
+
+    def refuse(*arguments: Any) -> None:
+        raise OSError("these tests reach no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def folder(sd1_checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint that the test may damage."""
+    return Path(shutil.copytree(sd1_checkpoint, tmp_path / "small-model"))
+
+
+@pytest.fixture(scope="module")
+def single_file(sd1_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_single_file(sd1_checkpoint, tmp_path_factory.mktemp("single") / "small.safetensors")
+
+
+def everything_it_computes(model: StableDiffusion) -> list[np.ndarray[Any, Any]]:
+    """What its text encoder, UNet and both halves of its autoencoder make of fixed inputs."""
+    prompt = model.encode_prompt("a red house")
+    generator = torch.Generator().manual_seed(0)
+    latents = model.encode_picture(np.full((64, 64, 3), 90, np.uint8), generator)
+    row = Row(latents=latents[0], timestep=500.0, prompt=prompt, guidance_scale=7.5)
+    return [prompt.numpy(), latents.numpy(), model.predict([row]).numpy(), model.decode(latents)]
+
+
+def test_a_folder_is_loaded_without_a_network(sd1_checkpoint: Path) -> None:
+    model = load(sd1_checkpoint)
+    assert model.latent_shape(width_px=128, height_px=64) == (1, 4, 8, 16)
+    assert model.scheduler_config["_class_name"] == "PNDMScheduler"
+    assert not model.guidance_is_an_input
+
+
+def test_a_single_file_in_the_original_layout_is_the_same_model(
+    single_file: Path, sd1_checkpoint: Path
+) -> None:
+    pairs = zip(
+        everything_it_computes(load(single_file, config=sd1_checkpoint)),
+        everything_it_computes(load(sd1_checkpoint)),
+        strict=True,
+    )
+    for from_file, from_folder in pairs:
+        np.testing.assert_array_equal(from_file, from_folder)
+
+
+def test_a_single_file_whose_configuration_is_not_here_says_so(single_file: Path) -> None:
+    with pytest.raises(ModelLoadError, match=r"small\.safetensors cannot be loaded"):
+        load(single_file)
+
+
+class _Trap:
+    """Pickled, an order to create a file for whoever unpickles it."""
+
+    def __init__(self, sprung: Path) -> None:
+        self._sprung = sprung
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, (str(self._sprung),)
+
+
+@pytest.mark.parametrize(
+    ("component", "weights", "pickled"),
+    [
+        ("unet", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+        ("vae", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+        ("text_encoder", "model.safetensors", "pytorch_model.bin"),
+    ],
+)
+def test_pickled_weights_in_a_folder_are_never_opened(
+    folder: Path, tmp_path: Path, component: str, weights: str, pickled: str
+) -> None:
+    (folder / component / weights).unlink()
+    (folder / component / pickled).write_bytes(pickle.dumps(_Trap(tmp_path / "sprung")))
+    with pytest.raises(ModelLoadError, match="small-model cannot be loaded"):
+        load(folder)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.bin", "model.pt", "model.safetensors"])
+def test_a_pickled_single_file_is_never_opened(sd1_checkpoint: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(pickle.dumps({"state_dict": _Trap(tmp_path / "sprung")}))
+    with pytest.raises(ModelLoadError, match=name):
+        load(tmp_path / name, config=sd1_checkpoint)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_ckpt_with_harmless_weights_is_refused_for_being_a_pickle(
+    sd1_checkpoint: Path, single_file: Path, tmp_path: Path
+) -> None:
+    torch.save(load_file(single_file), tmp_path / "model.ckpt")
+    with pytest.raises(ModelLoadError, match="safetensors"):
+        load(tmp_path / "model.ckpt", config=sd1_checkpoint)
+
+
+def test_code_that_comes_with_a_folder_is_not_run(folder: Path, tmp_path: Path) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["trap", "Trap"]}))
+    (folder / "unet/trap.py").write_text(f"import os; os.mkdir({str(tmp_path / 'sprung')!r})\n")
+    with pytest.raises(ModelLoadError):
+        load(folder)
+    assert not (tmp_path / "sprung").exists()
+
+
+def _truncate(folder: Path) -> None:
+    weights = (folder / UNET_WEIGHTS).read_bytes()
+    (folder / UNET_WEIGHTS).write_bytes(weights[: len(weights) // 2])
+
+
+def _garble(folder: Path) -> None:
+    (folder / UNET_WEIGHTS).write_bytes(b"\xff" * 1000)
+
+
+def _empty(folder: Path) -> None:
+    (folder / UNET_WEIGHTS).write_bytes(b"")
+
+
+def _lose_weights(folder: Path) -> None:
+    (folder / UNET_WEIGHTS).unlink()
+
+
+def _lose_tensor(folder: Path) -> None:
+    tensors = load_file(folder / UNET_WEIGHTS)
+    del tensors["mid_block.resnets.0.conv1.weight"]
+    save_file(tensors, folder / UNET_WEIGHTS)
+
+
+def _lose_text_tensor(folder: Path) -> None:
+    weights = folder / "text_encoder/model.safetensors"
+    tensors = load_file(weights)
+    lost = next(name for name in tensors if "final_layer_norm.weight" in name)
+    save_file({name: tensor for name, tensor in tensors.items() if name != lost}, weights)
+
+
+def _reshape_tensor(folder: Path) -> None:
+    tensors = load_file(folder / UNET_WEIGHTS)
+    tensors["conv_out.weight"] = torch.zeros(4, 8, 3, 3)
+    save_file(tensors, folder / UNET_WEIGHTS)
+
+
+def _lose_index(folder: Path) -> None:
+    (folder / "model_index.json").unlink()
+
+
+def _break_config(folder: Path) -> None:
+    (folder / "unet/config.json").write_text('{"in_channels": ')
+
+
+def _lose_tokenizer(folder: Path) -> None:
+    shutil.rmtree(folder / "tokenizer")
+
+
+DAMAGES = [
+    _truncate,
+    _garble,
+    _empty,
+    _lose_weights,
+    _lose_tensor,
+    _lose_text_tensor,
+    _reshape_tensor,
+    _lose_index,
+    _break_config,
+    _lose_tokenizer,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__.lstrip("_") for damage in DAMAGES])
+def test_a_damaged_folder_says_which_model_it_is(folder: Path, damage: Callable[[Path], None]) -> None:
+    damage(folder)
+    with pytest.raises(ModelLoadError, match=r"small-model cannot be loaded: .") as refusal:
+        load(folder)
+    assert len(str(refusal.value)) < 2000
+
+
+def test_a_single_file_that_lacks_a_tensor_is_refused(
+    sd1_checkpoint: Path, single_file: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(single_file)
+    del tensors["model.diffusion_model.middle_block.0.in_layers.2.weight"]
+    save_file(tensors, tmp_path / "lacking.safetensors")
+    with pytest.raises(ModelLoadError, match=r"lacking\.safetensors"):
+        load(tmp_path / "lacking.safetensors", config=sd1_checkpoint)
+
+
+def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match="nowhere"):
+        load(tmp_path / "nowhere")
+
+
+def test_an_inpainting_model_is_refused_for_what_it_is(folder: Path) -> None:
+    config = json.loads((folder / "unet/config.json").read_text())
+    (folder / "unet/config.json").write_text(json.dumps({**config, "in_channels": 9}))
+    tensors = load_file(folder / UNET_WEIGHTS)
+    tensors["conv_in.weight"] = torch.zeros(32, 9, 3, 3)
+    save_file(tensors, folder / UNET_WEIGHTS)
+    with pytest.raises(ModelLoadError, match="inpainting"):
+        load(folder)
+
+
+def test_pictures_that_are_not_numbers_are_an_error(sd1_checkpoint: Path) -> None:
+    model = load(sd1_checkpoint)
+    with pytest.raises(FloatingPointError, match="not numbers"):
+        model.decode(torch.full((1, 4, 8, 8), float("nan")))

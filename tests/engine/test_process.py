@@ -1,0 +1,239 @@
+"""The engine in its real child process, and what becomes of jobs when that process dies."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from underpaint.engine.messages import EngineOptions, Failed, Finished, Picture, Progress
+from underpaint.engine.process import EngineProcess
+
+from .driving import Driven, job_request, worst_difference
+
+OPTIONS = EngineOptions(device="cpu", threads=1)
+LONG = 500
+"""Steps of a job that is certainly still running when its first step is reported."""
+
+
+@asynccontextmanager
+async def running(*, stall_s: float = 600.0) -> AsyncIterator[EngineProcess]:
+    engine = EngineProcess(OPTIONS, stall_s=stall_s)
+    await engine.start()
+    try:
+        async with asyncio.timeout(200):
+            yield engine
+    finally:
+        await engine.stop()
+
+
+def engine_processes(parent_id: int) -> list[psutil.Process]:
+    """Children that run an engine; multiprocessing's own helper is none."""
+    return [
+        child
+        for child in psutil.Process(parent_id).children()
+        if child.status() != psutil.STATUS_ZOMBIE and any("spawn_main" in word for word in child.cmdline())
+    ]
+
+
+def kill_engine() -> None:
+    (child,) = engine_processes(os.getpid())
+    child.send_signal(signal.SIGKILL)
+
+
+class Killing:
+    """Kills the engine's process when a job has taken its first step, as often as told to."""
+
+    def __init__(self, *, times: int) -> None:
+        self.left = times
+        self.reports: list[Progress] = []
+
+    def __call__(self, report: Progress) -> None:
+        self.reports.append(report)
+        if self.left and report.step == 1:
+            self.left -= 1
+            kill_engine()
+
+
+async def test_jobs_go_in_and_every_step_and_the_picture_come_out(
+    sd1_checkpoint: Path, photo: Picture
+) -> None:
+    request = job_request("painted", sd1_checkpoint, picture=photo, strength=0.5, steps=8)
+    still = job_request("still", sd1_checkpoint, picture=photo, strength=0.0)
+    reports: list[Progress] = []
+    async with running() as engine:
+        states: list[str] = [engine.state]
+        painted, unchanged = engine.submit([request, still], on_progress=reports.append)
+        outcome = await painted
+        assert isinstance(outcome, Finished)
+        states.append(engine.state)
+        assert engine.device == "cpu"
+        (child,) = engine_processes(os.getpid())
+        at_once = await unchanged
+        assert isinstance(at_once, Finished)
+        assert at_once.picture.tobytes() == photo.tobytes()
+    assert {report.step for report in reports if report.job_id == "painted"} == {0, 1, 2, 3, 4}
+    assert outcome.steps_run == 4
+    assert [*states, engine.state] == ["starting", "ready", "stopped"]
+    assert not child.is_running()
+
+    in_this_process = Driven()
+    in_this_process.finish(request)
+    assert worst_difference(outcome.picture, in_this_process.picture("painted")) <= 1
+
+
+async def test_after_a_death_in_mid_run_the_job_runs_again_and_succeeds(sd1_checkpoint: Path) -> None:
+    killing = Killing(times=1)
+    async with running() as engine:
+        killed, waiting = engine.submit(
+            [
+                job_request("killed", sd1_checkpoint, steps=40),
+                job_request("with it", sd1_checkpoint, steps=40),
+            ],
+            on_progress=killing,
+        )
+        for job in (killed, waiting):
+            outcome = await job
+            assert isinstance(outcome, Finished)
+            assert outcome.steps_run == 40
+        assert engine.restarts == 1
+    assert not killing.left
+
+
+async def test_a_job_that_dies_twice_fails_and_the_next_one_works(sd1_checkpoint: Path) -> None:
+    async with running() as engine:
+        (doomed,) = engine.submit(
+            [job_request("doomed", sd1_checkpoint, steps=LONG)], on_progress=Killing(times=2)
+        )
+        outcome = await doomed
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "crashed"
+        (following,) = engine.submit([job_request("next", sd1_checkpoint)])
+        assert isinstance(await following, Finished)
+        assert engine.restarts == 2
+
+
+async def test_cancelling_and_stopping_end_jobs_at_once(sd1_checkpoint: Path) -> None:
+    async with running() as engine:
+        begun = asyncio.Event()
+        cancelled, kept = engine.submit(
+            [
+                job_request("given up", sd1_checkpoint, steps=LONG),
+                job_request("kept", sd1_checkpoint, steps=LONG),
+            ],
+            on_progress=lambda report: begun.set() if report.step else None,
+        )
+        await begun.wait()
+        engine.cancel(["given up", "unknown"])
+        outcome = await cancelled
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "cancelled"
+        (child,) = engine_processes(os.getpid())
+        await engine.stop()
+        outcome = await kept
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "stopping"
+        assert not child.is_running()
+        (late,) = engine.submit([job_request("late", sd1_checkpoint)])
+        outcome = await late
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "stopping"
+
+
+class Clock:
+    """Stands still until it is put forward, so that a slow start is not taken for a stall."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+async def test_a_process_that_does_not_react_is_replaced(
+    sd1_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("underpaint.engine.process.time", clock)
+    stopped: list[psutil.Process] = []
+
+    def freeze(report: Progress) -> None:
+        if report.step == 1 and not stopped:
+            stopped.extend(engine_processes(os.getpid()))
+            stopped[0].send_signal(signal.SIGSTOP)
+            clock.now_s += 100.0
+
+    async with running(stall_s=4.0) as engine:
+        (job,) = engine.submit([job_request("frozen", sd1_checkpoint, steps=40)], on_progress=freeze)
+        assert isinstance(await job, Finished)
+        assert engine.restarts == 1
+        assert not stopped[0].is_running()
+
+
+PARENT = """
+import asyncio
+import sys
+from pathlib import Path
+
+from underpaint.engine.messages import EngineOptions, JobRequest, ModelReference
+from underpaint.engine.process import EngineProcess
+
+
+async def main() -> None:
+    engine = EngineProcess(EngineOptions(device="cpu", threads=1))
+    await engine.start()
+    request = JobRequest(
+        job_id="endless", owner="anyone", prompt="a house", negative_prompt="", width_px=64, height_px=64,
+        model=ModelReference(architecture="sd1x", location=Path(sys.argv[1])),
+        steps=500, guidance_scale=7.5, scheduler="DDIM", seed=1,
+    )
+    (job,) = engine.submit([request], on_progress=lambda report: print(report.step, flush=True))
+    print(await job)
+    await engine.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_the_engine_leaves_when_its_parent_dies(sd1_checkpoint: Path, tmp_path: Path) -> None:
+    program = tmp_path / "parent.py"
+    program.write_text(PARENT)
+    with subprocess.Popen(
+        [sys.executable, program, sd1_checkpoint], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        try:
+            assert parent.stdout is not None
+            assert "1" in (line.strip() for line in parent.stdout)
+            children = engine_processes(parent.pid)
+        finally:
+            parent.kill()
+    assert len(children) == 1
+    gone, alive = psutil.wait_procs(children, timeout=30)
+    # Where nothing collects orphans, a process that has ended stays behind as a zombie.
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+    assert len(gone) + len(alive) == 1
+
+
+async def test_a_process_that_cannot_start_fails_the_waiting_jobs(
+    sd1_checkpoint: Path,
+) -> None:
+    # A device that there is not: the child ends before it is ready.
+    engine = EngineProcess(EngineOptions(device="abacus"))  # type: ignore[arg-type]
+    await engine.start()
+    try:
+        async with asyncio.timeout(100):
+            (job,) = engine.submit([job_request("waiting", sd1_checkpoint)])
+            outcome = await job
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "crashed"
+        assert "does not start" in outcome.message
+    finally:
+        await engine.stop()

@@ -1,0 +1,216 @@
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from underpaint.engine.scheduler import LOAD_COST, TURNS, Candidate, plan
+
+ORDINARY = 1
+"""A turn that goes to the most urgent job."""
+PATIENT = TURNS
+"""A turn that goes to the job that has waited longest."""
+
+
+def choose(candidates: list[Candidate], *, max_rows: int = 8, turn: int = ORDINARY) -> list[str]:
+    """`plan` where all groups have one limit."""
+    return plan(candidates, turn=turn, row_limit=lambda _: max_rows)
+
+
+def candidate(job_id: str = "job", **more: Any) -> Candidate:
+    usual = Candidate(job_id=job_id, group="a", rows=2, forwards_left=10)
+    return replace(usual, **more)
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> list[Candidate]:
+    """Unfinished jobs, the models of whose groups are loaded or not."""
+    loaded = draw(st.fixed_dictionaries({group: st.booleans() for group in "abc"}))
+    crowd = []
+    for number in range(draw(st.integers(0, 12))):
+        group = draw(st.sampled_from("abc"))
+        crowd.append(
+            Candidate(
+                job_id=f"job {number}",
+                group=group,
+                rows=draw(st.integers(1, 2)),
+                forwards_left=draw(st.integers(1, 100)),
+                passes_waited=draw(st.integers(0, 500)),
+                owner_debt=draw(st.floats(0, 50)),
+                loaded=loaded[group],
+            )
+        )
+    return crowd
+
+
+CROWDS = crowds()
+TURN = st.integers(0, 20)
+
+
+@given(crowd=CROWDS, max_rows=st.integers(1, 10), turn=TURN)
+def test_a_pass_is_of_one_group_within_the_limit_and_never_empty(
+    crowd: list[Candidate], max_rows: int, turn: int
+) -> None:
+    chosen = choose(crowd, max_rows=max_rows, turn=turn)
+    known = {one.job_id: one for one in crowd}
+    assert bool(chosen) == bool(crowd)
+    assert len(set(chosen)) == len(chosen)
+    assert len({known[job_id].group for job_id in chosen}) <= 1
+    assert sum(known[job_id].rows for job_id in chosen) <= max_rows or len(chosen) == 1
+
+
+@given(crowd=CROWDS, max_rows=st.integers(2, 10), turn=TURN)
+def test_no_place_is_left_empty_that_a_job_of_the_group_could_take(
+    crowd: list[Candidate], max_rows: int, turn: int
+) -> None:
+    chosen = choose(crowd, max_rows=max_rows, turn=turn)
+    known = {one.job_id: one for one in crowd}
+    free = max_rows - sum(known[job_id].rows for job_id in chosen)
+    left_out = [one for one in crowd if chosen and one.job_id not in chosen]
+    assert not [one for one in left_out if one.group == known[chosen[0]].group and one.rows <= free]
+
+
+@given(crowd=CROWDS, turn=TURN)
+def test_the_same_crowd_gives_the_same_pass(crowd: list[Candidate], turn: int) -> None:
+    assert choose(crowd, turn=turn) == choose([replace(one) for one in crowd], turn=turn)
+
+
+def test_the_shortest_goes_first_and_equals_in_order_of_arrival() -> None:
+    crowd = [
+        candidate("long", forwards_left=40, group="a"),
+        candidate("short", forwards_left=4, group="b"),
+        candidate("as short", forwards_left=4, group="c"),
+    ]
+    assert choose(crowd) == ["short"]
+
+
+def test_a_job_that_needs_more_rows_than_there_are_runs_alone() -> None:
+    assert choose([candidate("first", rows=2), candidate("second", rows=1)], max_rows=1) == ["first"]
+
+
+def test_small_jobs_fill_the_place_that_a_larger_one_does_not_fit_into() -> None:
+    crowd = [
+        candidate("leader", rows=2, forwards_left=1),
+        candidate("too large", rows=2, forwards_left=2),
+        candidate("fits", rows=1, forwards_left=3),
+    ]
+    assert choose(crowd, max_rows=3) == ["leader", "fits"]
+
+
+def test_the_limit_is_that_of_the_leaders_group() -> None:
+    crowd = [candidate(group, group=group, forwards_left=left) for group, left in (("a", 2), ("b", 1))]
+    crowd += [candidate("more " + group, group=group) for group in "ab"]
+    limits = {"a": 4, "b": 2}
+    assert plan(crowd, turn=ORDINARY, row_limit=lambda group: limits[str(group)]) == ["b"]
+    assert plan(crowd[::2], turn=ORDINARY, row_limit=lambda group: limits[str(group)]) == ["a", "more a"]
+
+
+def test_who_has_had_more_waits_for_who_has_had_less() -> None:
+    crowd = [
+        candidate("of the busy owner", group="a", forwards_left=5, owner_debt=20.0),
+        candidate("of the other", group="b", forwards_left=20),
+    ]
+    assert choose(crowd) == ["of the other"]
+
+
+def test_one_turn_in_so_many_is_for_the_job_that_has_waited_longest() -> None:
+    crowd = [
+        candidate("short", group="a", forwards_left=1),
+        candidate("patient", group="b", forwards_left=90, passes_waited=7),
+        candidate("less patient", group="c", forwards_left=50, passes_waited=6),
+    ]
+    led = [choose(crowd, turn=turn) for turn in range(2 * TURNS)]
+    assert led.count(["patient"]) == 2
+    assert led.count(["short"]) == 2 * TURNS - 2
+
+
+def test_a_model_is_not_swapped_for_a_job_that_is_a_little_shorter() -> None:
+    ready = candidate("ready", forwards_left=LOAD_COST, group="loaded")
+    shorter = candidate("shorter", forwards_left=1, group="not loaded", loaded=False)
+    assert choose([shorter, ready]) == ["ready"]
+
+
+def test_a_model_is_swapped_in_for_a_job_that_has_waited() -> None:
+    ready = candidate("ready", forwards_left=20, group="loaded")
+    waiting = candidate("waiting", forwards_left=20, group="not loaded", loaded=False)
+    for waited, chosen in ((LOAD_COST - 1, "ready"), (LOAD_COST, "waiting")):
+        assert choose([replace(waiting, passes_waited=waited), ready], turn=PATIENT) == [chosen]
+
+
+def test_where_no_model_is_loaded_somebody_still_goes_first() -> None:
+    crowd = [candidate("long", loaded=False), candidate("short", loaded=False, group="b", forwards_left=2)]
+    for turn in (ORDINARY, PATIENT):
+        assert choose(crowd, turn=turn) == ["short"]
+
+
+@dataclass
+class Execution:
+    """Passes run one after the other, with one model loaded at a time, as in an engine of the smallest memory."""
+
+    max_rows: int
+    jobs: list[Candidate]
+    passes: int = 0
+    loads: int = 0
+    loaded: object = None
+
+    def run_pass(self) -> None:
+        self.jobs = [replace(job, loaded=job.group == self.loaded) for job in self.jobs]
+        chosen = choose(self.jobs, max_rows=self.max_rows, turn=self.passes)
+        self.passes += 1
+        left = []
+        for job in self.jobs:
+            if job.job_id not in chosen:
+                left.append(replace(job, passes_waited=job.passes_waited + 1))
+            else:
+                self.loads += job.group != self.loaded
+                self.loaded = job.group
+                if job.forwards_left > 1:
+                    left.append(replace(job, forwards_left=job.forwards_left - 1, passes_waited=0))
+        self.jobs = left
+
+
+@given(crowd=CROWDS, max_rows=st.integers(1, 10))
+def test_every_crowd_is_finished_without_an_idle_pass(crowd: list[Candidate], max_rows: int) -> None:
+    execution = Execution(max_rows, crowd)
+    work = sum(job.forwards_left for job in crowd)
+    while execution.jobs:
+        execution.run_pass()
+        assert execution.passes <= work
+
+
+@given(crowd=CROWDS)
+def test_models_are_swapped_seldom(crowd: list[Candidate]) -> None:
+    execution = Execution(8, [replace(job, passes_waited=0) for job in crowd])
+    while execution.jobs:
+        execution.run_pass()
+    groups = len({job.group for job in crowd})
+    # Each group once, and then only for jobs that waited for as long as a load costs.
+    assert execution.loads <= groups + 2 * execution.passes * groups / LOAD_COST
+
+
+@given(forwards=st.integers(10, 60), short=st.integers(1, 4), pause=st.integers(0, 4))
+def test_a_long_job_is_finished_though_short_ones_keep_coming(forwards: int, short: int, pause: int) -> None:
+    """Short jobs of another model that fill a pass each arrive for ever; without a pause between them, as many as the
+    engine could finish if it did nothing else.
+    """
+    execution = Execution(8, [candidate("long", group="long", forwards_left=forwards)], loaded="short")
+    # At the worst the queue of short ones grows by one for each pass of the long one, whose turn comes when it has
+    # waited longer than they have.
+    bound = forwards * (LOAD_COST + 2 * TURNS + forwards * short)
+    while any(job.job_id == "long" for job in execution.jobs):
+        if execution.passes % (short + pause) == 0:
+            execution.jobs.append(
+                candidate(f"short {execution.passes}", group="short", rows=8, forwards_left=short)
+            )
+        execution.run_pass()
+        assert execution.passes <= bound
+
+
+def test_a_short_job_overtakes_a_long_one_that_is_under_way() -> None:
+    execution = Execution(8, [candidate("long", group="a", forwards_left=90)], loaded="a")
+    for _ in range(TURNS + 1):
+        execution.run_pass()
+    execution.jobs.append(candidate("short", group="a", rows=8, forwards_left=2))
+    for _ in range(2):
+        execution.run_pass()
+    assert [job.job_id for job in execution.jobs] == ["long"]

@@ -1,0 +1,29 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import EMBEDDED_CHECKPOINT
+
+from .side_by_side import SideBySide
+
+
+@pytest.fixture(scope="session")
+def sd1(sd1_checkpoint: Path) -> SideBySide:
+    return SideBySide(sd1_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def sd2(sd2_checkpoint: Path) -> SideBySide:
+    return SideBySide(sd2_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def embedded() -> SideBySide:
+    return SideBySide(EMBEDDED_CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def latent_consistency(make_checkpoint: Callable[..., Path]) -> SideBySide:
+    """A checkpoint that takes the guidance scale as an input."""
+    return SideBySide(make_checkpoint(time_cond_proj_dim=32))

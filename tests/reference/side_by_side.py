@@ -1,0 +1,130 @@
+"""The same request through the engine and through diffusers' own pipelines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from PIL import Image
+
+from underpaint.diffusion.quiet import quiet_libraries
+from underpaint.engine.engine import Engine
+from underpaint.engine.messages import EngineOptions, Event, Finished, JobRequest, ModelReference, Picture
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """What both sides are asked for."""
+
+    prompt: str = "a red house by the sea, watercolor"
+    negative_prompt: str = "people, fog"
+    steps: int = 10
+    guidance_scale: float = 7.5
+    scheduler: str = "DDIM"
+    seed: int = 3
+    clip_skip: int = 0
+    strength: float = 1.0
+    picture: Picture | None = field(default=None, repr=False)
+    width_px: int = 64
+    height_px: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceScheduler:
+    """diffusers' class by name, and its options."""
+
+    class_name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SideBySide:
+    """One checkpoint, loaded by both."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = ModelReference(architecture="sd1x", location=folder)
+        self._events: list[Event] = []
+        self._engine = Engine(EngineOptions(device="cpu", threads=1), emit=self._events.append)
+        with quiet_libraries():
+            self._text_to_image: Any = diffusers.StableDiffusionPipeline.from_pretrained(
+                folder, dtype=torch.float32, safety_checker=None, local_files_only=True
+            )
+        self._text_to_image.set_progress_bar_config(disable=True)
+        # diffusers' clip_skip looks for a level of CLIPTextModel that transformers 5 no longer has. Set so that torch
+        # does not take it for a submodule, which would contain itself.
+        object.__setattr__(self._text_to_image.text_encoder, "text_model", self._text_to_image.text_encoder)
+        self._own_config = dict(self._text_to_image.scheduler.config)
+
+    def ours(self, asked: Asked) -> Picture:
+        self._events.clear()
+        self._engine.submit(
+            [
+                JobRequest(
+                    job_id="only",
+                    owner="anyone",
+                    model=self._model,
+                    prompt=asked.prompt,
+                    negative_prompt=asked.negative_prompt,
+                    width_px=asked.width_px,
+                    height_px=asked.height_px,
+                    steps=asked.steps,
+                    guidance_scale=asked.guidance_scale,
+                    scheduler=asked.scheduler,
+                    seed=asked.seed,
+                    strength=asked.strength,
+                    picture=asked.picture,
+                    clip_skip=asked.clip_skip,
+                )
+            ]
+        )
+        while self._engine.busy:
+            self._engine.tick()
+        last = self._events[-1]
+        assert isinstance(last, Finished), last
+        return last.picture
+
+    def theirs(
+        self, asked: Asked, scheduler: ReferenceScheduler | None = None, *, strength: float | None = None
+    ) -> Picture:
+        """Without a scheduler, the checkpoint's own; without a strength, the one asked for."""
+        pipeline = self._text_to_image
+        with quiet_libraries():
+            if scheduler is None:
+                scheduler = ReferenceScheduler(class_name=self._own_config["_class_name"])
+            scheduler_class = getattr(diffusers, scheduler.class_name)
+            pipeline.scheduler = scheduler_class.from_config(self._own_config, **scheduler.options)
+            arguments: dict[str, Any] = {
+                "prompt": asked.prompt,
+                "negative_prompt": asked.negative_prompt,
+                "num_inference_steps": asked.steps,
+                "guidance_scale": asked.guidance_scale,
+                "generator": torch.Generator("cpu").manual_seed(asked.seed),
+                "clip_skip": asked.clip_skip or None,
+                # The scheduler's own default, which the pipeline would replace by 0. Others have 0 or know no eta.
+                "eta": 0.3 if scheduler.class_name == "TCDScheduler" else 0.0,
+            }
+            if asked.picture is None:
+                arguments.update(width=asked.width_px, height=asked.height_px)
+            else:
+                pipeline = diffusers.StableDiffusionImg2ImgPipeline(
+                    **pipeline.components, requires_safety_checker=False
+                )
+                pipeline.set_progress_bar_config(disable=True)
+                arguments.update(
+                    image=Image.fromarray(asked.picture),
+                    strength=asked.strength if strength is None else strength,
+                )
+            return np.asarray(pipeline(**arguments).images[0])
+
+
+def worst_difference(ours: Picture, theirs: Picture) -> int:
+    """In steps of 1/255, over all pixels and channels."""
+    assert ours.shape == theirs.shape
+    return int(np.abs(ours.astype(int) - theirs.astype(int)).max())
+
+
+def is_flat(picture: Picture) -> bool:
+    """Whether a picture is so even that agreeing on it would mean nothing."""
+    return float(picture.std()) < 15.0
