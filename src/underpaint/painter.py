@@ -18,6 +18,7 @@ from underpaint.engine.threads import let_threads_sleep
 from underpaint.images import DecodeLimits, FitMode, OutputFormat, decode_image, encode_image, fit_image
 from underpaint.settings import Settings, load_settings
 from underpaint.studio.making import picture_parameters
+from underpaint.studio.options import engine_options
 from underpaint.studio.requests import LARGEST_SEED, RUNNABLE_ARCHITECTURES, Wishes, job_requests
 
 Photo = str | os.PathLike[str] | bytes | Image.Image
@@ -126,15 +127,7 @@ class Painter:
         let_threads_sleep()
         from underpaint.engine.engine import Engine
 
-        settings = self._settings
-        options = messages.EngineOptions(
-            device=settings.device,
-            dtype=settings.dtype,
-            threads=settings.threads,
-            models_loaded=settings.models_loaded,
-            max_rows=settings.max_rows,
-        )
-        self._engine = Engine(options, emit=self._events.append)
+        self._engine = Engine(engine_options(self._settings), emit=self._events.append)
         return self
 
     def __exit__(self, *_: object) -> None:

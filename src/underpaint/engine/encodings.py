@@ -8,18 +8,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+Key = tuple[Hashable, ...]
+
 
 class ByteBudgetCache:
     """Values up to a number of bytes in all; the least recently used go first."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._values: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
         self.size_bytes = 0
         self.hits = 0
         self.misses = 0
 
-    def get_or_make(self, key: Hashable, make: Callable[[], Any], size_of: Callable[[Any], int]) -> Any:
+    def get_or_make(self, key: Key, make: Callable[[], Any], size_of: Callable[[Any], int]) -> Any:
         """The value of a key, made if there is none. A value larger than the whole budget is not kept."""
         if key in self._values:
             self.hits += 1
@@ -35,11 +37,11 @@ class ByteBudgetCache:
                 self._drop(next(iter(self._values)))
         return value
 
-    def forget(self, unwanted: Callable[[Hashable], bool]) -> None:
+    def forget(self, unwanted: Callable[[Key], bool]) -> None:
         """Drop the values of all keys that are not wanted any more."""
         for key in [key for key in self._values if unwanted(key)]:
             self._drop(key)
 
-    def _drop(self, key: Hashable) -> None:
+    def _drop(self, key: Key) -> None:
         _, size = self._values.pop(key)
         self.size_bytes -= size

@@ -65,7 +65,10 @@ class Engine:
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
         self._models = LoadedModels(
-            device=self.device, dtype=choose_dtype(options.dtype, self.device), limit=options.models_loaded
+            device=self.device,
+            dtype=choose_dtype(options.dtype, self.device),
+            limit=options.models_loaded,
+            on_drop=lambda dropped: self._encodings.forget(lambda key: dropped in key),
         )
         if options.preload is not None:
             try:

@@ -1,9 +1,12 @@
 """The models in memory: loaded when first needed, the least recently used one dropped when there are too many."""
 
+import ctypes
 import gc
 import logging
+import sys
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 
@@ -17,10 +20,26 @@ log = logging.getLogger(__name__)
 class LoadedModels:
     """At most `limit` models on one device."""
 
-    def __init__(self, *, device: torch.device, dtype: torch.dtype, limit: int) -> None:
+    def __init__(
+        self,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        limit: int,
+        on_drop: Callable[[ModelReference], None] = lambda _: None,
+    ) -> None:
+        """Start without any.
+
+        Args:
+            device: where they go.
+            dtype: precision of their weights.
+            limit: how many stay at once.
+            on_drop: called with each that goes.
+        """
         self._device = device
         self._dtype = dtype
         self._limit = limit
+        self._on_drop = on_drop
         self._models: OrderedDict[ModelReference, StableDiffusion] = OrderedDict()
 
     def __contains__(self, reference: ModelReference) -> bool:
@@ -37,7 +56,8 @@ class LoadedModels:
             return self._models[reference]
         # Room first: two large models at once may not fit where one does.
         while len(self._models) >= self._limit:
-            self._models.popitem(last=False)
+            dropped, _ = self._models.popitem(last=False)
+            self._on_drop(dropped)
             self._release()
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture]
@@ -52,3 +72,14 @@ class LoadedModels:
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+        return_freed_memory()
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back to the system, where the C library has a way to.
+
+    glibc keeps it otherwise: without this, a process that swaps models grows with every swap.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
