@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Pinned packages only: what the machine's own pip configuration would add does not apply to the build.
+TESTS_READY := $(VENV)/.ready-for-tests
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
@@ -23,21 +23,21 @@ serve: $(READY)  ## Start the server on http://127.0.0.1:8080; ARGS="--port 9000
 
 test: lint types unit  ## Run every check and test, as continuous integration does
 
-lint: $(READY)  ## Check style and formatting
+lint: $(TESTS_READY)  ## Check style and formatting
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: $(READY)  ## Check types
+types: $(TESTS_READY)  ## Check types
 	$(BIN)/mypy
 
-unit: $(READY)  ## Run the tests; ARGS="tests/wire -k seed" runs some of them
+unit: $(TESTS_READY)  ## Run the tests; ARGS="tests/wire -k seed" runs some of them
 	$(BIN)/pytest $(ARGS)
 
-format: $(READY)  ## Format the code and mend what can be mended by itself
+format: $(TESTS_READY)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(READY)  ## Write the generated pages of docs/ anew
+docs: $(TESTS_READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py
 
 clean:  ## Remove the environment, caches and out/
@@ -51,6 +51,12 @@ $(READY): pyproject.toml constraints.txt
 	    echo "If another one is installed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	    echo "The venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@echo "Installing PyTorch and the other packages into $(VENV). This happens once, and takes some minutes."
 	$(PIP) install --quiet --constraint constraints.txt torch==2.13.0
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(TESTS_READY): $(READY)
+	@echo "Installing what the tests need."
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,training]'
 	@touch $@

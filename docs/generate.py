@@ -1,0 +1,241 @@
+"""Writes the generated parts of the documentation anew: `make docs`.
+
+A page holds prose, and blocks between `<!-- generated: NAME -->` and `<!-- end -->`, which come from the code:
+settings, tasks, errors, commands, metrics, models. `tests/test_docs.py` fails when a block is out of date.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from underpaint.catalog import EMBEDDED
+from underpaint.catalog.known import KNOWN
+from underpaint.cli.main import app
+from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE
+from underpaint.server.metrics import Metrics
+from underpaint.settings import ENVIRONMENT_PREFIX, Settings
+from underpaint.studio.studio import StudioStatus
+from underpaint.wire import ERROR_CODES, SCHEDULER_NAMES, TASK_MODELS, json_schema
+from underpaint.wire.parameters import (
+    IGNORED_OUTSIDE_INFERENCE,
+    IGNORED_PARAMETERS,
+    UNSUPPORTED_INPUTS,
+    UNSUPPORTED_PARAMETERS,
+)
+
+DOCS = Path(__file__).parent
+_BLOCK = re.compile(r"<!-- generated: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+
+
+def render(page: str) -> str:
+    """A page with every generated block as it should be.
+
+    Raises:
+        KeyError: the page has a block that nothing generates.
+    """
+    return _BLOCK.sub(
+        lambda block: (
+            f"<!-- generated: {block['name']} -->\n\n{BLOCKS[block['name']]().strip()}\n\n<!-- end -->"
+        ),
+        page,
+    )
+
+
+def pages() -> list[Path]:
+    """The pages that have generated blocks."""
+    return [path for path in sorted(DOCS.rglob("*.md")) if _BLOCK.search(path.read_text("utf-8"))]
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(header), *(list(row) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A table's cell: bars would end it, and what is between double underscores would be bold."""
+    return re.sub(r"__(\w+?)__", r"`__\1__`", text.replace("|", "\\|"))
+
+
+def _code(value: object) -> str:
+    return f"`{value}`"
+
+
+def _settings() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = (
+            ""
+            if default in (None, {}, ())
+            else _code(str(default).lower() if isinstance(default, bool) else default)
+        )
+        rows.append(
+            (
+                _code(name),
+                _code(f"--{name.replace('_', '-')}"),
+                _code(ENVIRONMENT_PREFIX + name.upper()),
+                "the platform's folder for data" if name == "data_dir" else shown,
+                str(field.description),
+            )
+        )
+    return _table(("setting", "option", "environment", "default", "meaning"), rows)
+
+
+def _type(described: Mapping[str, Any]) -> str:
+    if "oneOf" in described:
+        return " or ".join(_type(each) for each in described["oneOf"])
+    if "const" in described:
+        return _code(described["const"])
+    if "enum" in described and len(described["enum"]) <= 12:
+        return ", ".join(map(_code, described["enum"]))
+    if described.get("type") == "array":
+        return f"list of {_type(described['items'])}"
+    return str(described.get("type", "any"))
+
+
+def _range(described: Mapping[str, Any]) -> str:
+    if "maxLength" in described:
+        return f"{described.get('minLength', 0)} to {described['maxLength']} characters"
+    if "maxItems" in described:
+        return f"up to {described['maxItems']}"
+    if "minimum" not in described:
+        return ""
+    low, high = described["minimum"], described["maximum"]
+    largest = {2**63 - 1: "2^63 - 1", 2**31 - 1: "2^31 - 1"}.get(high, f"{high:g}")
+    multiple = f", multiples of {described['multipleOf']}" if "multipleOf" in described else ""
+    return f"{low:g} to {largest}{multiple}"
+
+
+def _default(described: Mapping[str, Any], *, required: bool) -> str:
+    if required:
+        return "required"
+    default = described.get("default")
+    if default in (None, [], ""):
+        return ""
+    if isinstance(default, list):
+        default = ", ".join(default)
+    return _code(str(default).lower() if isinstance(default, bool) else default)
+
+
+def _tasks() -> str:
+    definitions = json_schema()["$defs"]
+    parts = []
+    for task_type, model in TASK_MODELS.items():
+        definition = definitions[model.__name__]
+        required = definition["required"]
+        rows = [
+            (
+                _code(name),
+                _type(described),
+                _range(described),
+                _default(described, required=name in required),
+                described.get("description", ""),
+            )
+            for name, described in definition["properties"].items()
+            if name != "taskType"
+        ]
+        description = " ".join(definition["description"].split())
+        table = _table(("parameter", "type", "range", "default", "meaning"), rows)
+        parts.append(f"### {task_type}\n\n{description}\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def _unsupported() -> str:
+    named = {
+        **UNSUPPORTED_PARAMETERS,
+        **{f"inputs.{name}": reason for name, reason in UNSUPPORTED_INPUTS.items()},
+    }
+    reasons: dict[str, list[str]] = {}
+    for name, reason in named.items():
+        reasons.setdefault(reason, []).append(_code(name))
+    return _table(("parameter", "because"), ((", ".join(names), reason) for reason, names in reasons.items()))
+
+
+def _ignored() -> str:
+    everywhere = [(_code(name), "every task", reason) for name, reason in IGNORED_PARAMETERS.items()]
+    elsewhere = [
+        (_code(name), "every task but imageInference", reason)
+        for name, reason in IGNORED_OUTSIDE_INFERENCE.items()
+    ]
+    return _table(("parameter", "in", "because"), [*everywhere, *elsewhere])
+
+
+def _errors() -> str:
+    rows = ((_code(code), str(error.status_code), error.description) for code, error in ERROR_CODES.items())
+    return _table(("code", "status", "meaning"), rows)
+
+
+def _schedulers() -> str:
+    runs_in = {
+        name: [architecture for architecture, known in SCHEDULERS_OF_ARCHITECTURE.items() if name in known]
+        for name in SCHEDULER_NAMES
+    }
+    rows = ((_code(name), ", ".join(found) or "no family of this version") for name, found in runs_in.items())
+    return _table(("scheduler", "runs in"), rows)
+
+
+def _commands() -> str:
+    text = app.generate_docs(output_format="markdown", include_hidden=False)
+    # The first heading and the list of contents are the page's own affair, and the data folder is this machine's.
+    text = re.sub(r"\A# .*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
+    data_dir = Settings.model_fields["data_dir"].get_default(call_default_factory=True, validated_data={})
+    return text.replace(str(data_dir), "the platform's folder for data")
+
+
+def _metrics() -> str:
+    idle = StudioStatus(ready=True, draining=False, waiting=0, running=0, engine_restarts=0)
+    exposition = Metrics(lambda: idle).render().decode()
+    helps = dict(re.findall(r"^# HELP (\S+) (.+)$", exposition, re.MULTILINE))
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", exposition, re.MULTILINE))
+    rows = ((_code(name), types[name], help) for name, help in helps.items() if not name.endswith("_created"))
+    return _table(("metric", "type", "meaning"), rows)
+
+
+def _models() -> str:
+    entries = [EMBEDDED, *KNOWN.values()]
+    rows = (
+        (
+            _code(entry.air),
+            f"{entry.name} {entry.version}" if entry.category == "checkpoint" else entry.name,
+            entry.category,
+            _code(entry.architecture),
+            "yes"
+            if entry.category == "checkpoint" and entry.architecture in SCHEDULERS_OF_ARCHITECTURE
+            else "not yet",
+            f"[{entry.hub_id}](https://huggingface.co/{entry.hub_id})" if entry.hub_id else "",
+            entry.license or "",
+        )
+        for entry in entries
+    )
+    return _table(("model", "name", "category", "architecture", "runs here", "from", "license"), rows)
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "settings": _settings,
+    "tasks": _tasks,
+    "unsupported": _unsupported,
+    "ignored": _ignored,
+    "errors": _errors,
+    "schedulers": _schedulers,
+    "commands": _commands,
+    "metrics": _metrics,
+    "models": _models,
+}
+
+
+def main() -> int:
+    """Write every page that is out of date, and name it."""
+    for path in pages():
+        page = path.read_text("utf-8")
+        rendered = render(page)
+        if rendered != page:
+            path.write_text(rendered, "utf-8")
+            print(f"wrote {path.relative_to(DOCS.parent)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

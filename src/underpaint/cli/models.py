@@ -1,0 +1,205 @@
+"""`underpaint models`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from underpaint.cli.console import errors, output, print_rows
+from underpaint.cli.options import with_settings
+from underpaint.settings import EffectiveSettings
+
+if TYPE_CHECKING:
+    from underpaint.catalog import Catalog, ModelEntry
+
+models = App(name="models", help="See, add and remove the models that requests can name.")
+
+AsJson = Annotated[bool, Parameter("--json", negative=())]
+
+
+@models.command(name="list")
+@with_settings("data_dir", "alias")
+def list_models(*, as_json: AsJson = False, effective: EffectiveSettings) -> None:
+    """Print the models that are here: the embedded one, the installed ones, and the aliases.
+
+    Args:
+        as_json: Print JSON.
+    """
+    catalog = _catalog(effective)
+    entries = catalog.list()
+    if as_json:
+        output.out(json.dumps([_document(catalog, entry) for entry in entries], indent=2), highlight=False)
+        return
+    rows = [
+        (
+            entry.air,
+            f"{entry.name} {entry.version}",
+            entry.architecture,
+            entry.category,
+            "no" if catalog.problem(entry) else "yes",
+        )
+        for entry in entries
+    ]
+    print_rows(("model", "name", "architecture", "category", "usable"), rows)
+
+
+@models.command
+@with_settings("data_dir", "alias")
+def show(air: str, /, *, as_json: AsJson = False, effective: EffectiveSettings) -> None:
+    """Print what is known about one model, and how to install it where it is not here.
+
+    Args:
+        air: Its identifier, such as underpaint:1@1.
+        as_json: Print JSON.
+    """
+    catalog = _catalog(effective)
+    entry = _listed(catalog, air) or catalog.resolve(air)
+    document = _document(catalog, entry)
+    if as_json:
+        output.out(json.dumps(document, indent=2), highlight=False)
+        return
+    defaults = document.pop("defaults")
+    facts = {**document, **{f"default {name}": value for name, value in defaults.items()}}
+    for name, value in facts.items():
+        if value not in (None, "", []):
+            output.out(f"{name.replace('_', ' '):<18} {_shown(value)}", highlight=False)
+
+
+@models.command
+@with_settings("data_dir")
+def add(
+    air: str,
+    source: str,
+    /,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    architecture: str | None = None,
+    category: Literal["checkpoint", "lora", "vae", "controlnet", "embeddings", "ipadapter"] | None = None,
+    revision: str | None = None,
+    config: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    steps: int | None = None,
+    cfg_scale: float | None = None,
+    scheduler: str | None = None,
+    strength: float | None = None,
+    tag: Annotated[list[str] | None, Parameter(negative=())] = None,
+    comment: str = "",
+    force: Annotated[bool, Parameter(negative=())] = False,
+    effective: EffectiveSettings,
+) -> None:
+    """Put a model on the list. Its files stay where they are, and only safetensors are accepted.
+
+    A hub repository is downloaded when the model is first used. What is left out comes from the table of well-known
+    models, from the files themselves, or is what is usual for the architecture.
+
+    Args:
+        air: Identifier under which requests name it, such as civitai:25694@143906.
+        source: A folder in the diffusers layout, a .safetensors file, or the id of a hub repository.
+        name: Name shown to people.
+        version: Version shown to people.
+        architecture: sd1x, sd2x and so on; needed only where the files do not tell.
+        category: Kind of model; needed only where the files do not tell.
+        revision: Branch, tag or commit of the hub repository.
+        config: Of a single file: a diffusers folder or hub repository to take configuration and tokenizer from.
+        width: Width in pixels that it works best at.
+        height: Height in pixels that it works best at.
+        steps: Steps of a request that names none.
+        cfg_scale: Guidance scale of a request that names none.
+        scheduler: Scheduler of a request that names none.
+        strength: Strength that suits it.
+        tag: Word by which a search finds it; can be given several times.
+        comment: A note.
+        force: Replace a model of this identifier.
+    """
+    from underpaint.catalog.describe import NewModel, describe
+
+    defaults = {
+        "width_px": width,
+        "height_px": height,
+        "steps": steps,
+        "guidance_scale": cfg_scale,
+        "scheduler": scheduler,
+        "strength": strength,
+    }
+    entry = describe(
+        NewModel(
+            air=air,
+            source=source,
+            revision=revision,
+            config=config,
+            name=name,
+            version=version,
+            architecture=architecture,
+            category=category,
+            defaults={field: value for field, value in defaults.items() if value is not None},
+            tags=tuple(tag or ()),
+            comment=comment,
+        )
+    )
+    catalog = _catalog(effective)
+    catalog.installed.add(entry, replace=force)
+    errors.print(f"added {entry.air}: {entry.name} {entry.version}, {entry.architecture}", markup=False)
+    problem = catalog.problem(entry)
+    if problem is not None:
+        errors.print(f"note: {problem}", markup=False)
+
+
+@models.command
+@with_settings("data_dir")
+def remove(air: str, /, *, effective: EffectiveSettings) -> None:
+    """Take a model off the list. Its files stay where they are.
+
+    Args:
+        air: Its identifier.
+    """
+    from underpaint.catalog.air import short_air
+
+    entry = _catalog(effective).installed.remove(short_air(air))
+    errors.print(f"removed {entry.air}", markup=False)
+
+
+def _catalog(effective: EffectiveSettings) -> "Catalog":
+    from underpaint.catalog import Catalog
+    from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
+
+    return Catalog(effective.settings, runnable=RUNNABLE_ARCHITECTURES)
+
+
+def _listed(catalog: "Catalog", air: str) -> "ModelEntry | None":
+    """The model under its own identifier, so that one that is listed but cannot be used can be looked at too."""
+    return next((entry for entry in catalog.list() if entry.air == air), None)
+
+
+def _document(catalog: "Catalog", entry: "ModelEntry") -> dict[str, Any]:
+    files = entry.files
+    return {
+        "air": entry.air,
+        "name": entry.name,
+        "version": entry.version,
+        "architecture": entry.architecture,
+        "category": entry.category,
+        "type": entry.type,
+        "problem": catalog.problem(entry),
+        "form": files.form if files else None,
+        "location": files.location if files else None,
+        "revision": files.revision if files else None,
+        "config": files.config if files else None,
+        "license": entry.license,
+        "tags": list(entry.tags),
+        "comment": entry.comment,
+        "good_for": entry.good_for,
+        "defaults": {
+            "width": entry.defaults.width_px,
+            "height": entry.defaults.height_px,
+            "steps": entry.defaults.steps,
+            "CFGScale": entry.defaults.guidance_scale,
+            "scheduler": entry.defaults.scheduler,
+            "strength": entry.defaults.strength,
+        },
+    }
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

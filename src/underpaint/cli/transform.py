@@ -1,0 +1,172 @@
+"""`underpaint transform`."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from underpaint.cli.console import CommandFailed, UsageError, errors, output
+from underpaint.cli.options import with_settings
+from underpaint.cli.sheets import Variant, make_pictures, make_sheet
+from underpaint.settings import EffectiveSettings
+
+Format = Literal["png", "jpg", "webp"]
+_FORMAT_OF_SUFFIX: dict[str, Format] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp"}
+
+
+@with_settings("alias", "data_dir", "default_model", "device", "dtype", "threads", "embed_parameters")
+def transform(
+    photo: Path,
+    prompt: str,
+    /,
+    *,
+    strength: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
+    strengths: str | None = None,
+    also: Annotated[list[str] | None, Parameter(negative=())] = None,
+    negative_prompt: Annotated[str, Parameter(show_default=False)] = "",
+    steps: Annotated[int | None, Parameter(validator=Number(gte=1, lte=100))] = None,
+    cfg_scale: Annotated[float | None, Parameter(validator=Number(gte=0, lte=50))] = None,
+    scheduler: str | None = None,
+    seed: Annotated[int | None, Parameter(validator=Number(gte=1, lt=2**63))] = None,
+    results: Annotated[int, Parameter(validator=Number(gte=1, lte=20))] = 1,
+    width: int | None = None,
+    height: int | None = None,
+    fit: Literal["stretch", "cover", "contain"] = "stretch",
+    model: str | None = None,
+    output_path: Annotated[Path | None, Parameter(("--output", "-o"))] = None,
+    format: Format | None = None,
+    force: Annotated[bool, Parameter(("--force", "-f"), negative=())] = False,
+    effective: EffectiveSettings,
+) -> None:
+    """Transform a photo after a prompt, and write the pictures to files.
+
+    With several strengths or prompts, a labelled contact sheet is written as well. Nothing is uploaded; a hub is
+    contacted only for a model that comes from one and is not downloaded yet.
+
+    Args:
+        photo: PNG, JPG or WEBP file.
+        prompt: What the picture should become.
+        strength: How much of the photo is given up: 0 returns it, 1 keeps nothing of it. By default the model's.
+        strengths: Several strengths with commas between, such as 0.3,0.5,0.7,0.9.
+        also: A further prompt, made with the same seeds; can be given several times.
+        negative_prompt: What the picture should not show.
+        steps: Steps of a full run, 1 to 100; the share that strength says is run. By default the model's.
+        cfg_scale: How closely the prompt is followed, 0 to 50; 0 and 1 switch guidance off. By default the model's.
+        scheduler: Sampling algorithm, by the API's name, such as "DPM++ 2M Karras". By default the model's.
+        seed: Makes the result repeatable. By default drawn, and printed.
+        results: How many pictures of each kind, with seeds that follow one another.
+        width: Of the picture in pixels, a multiple of 64. By default what suits the model and the photo's shape.
+        height: Of the picture in pixels, a multiple of 64.
+        fit: How a photo of another shape fills the picture.
+        model: Identifier of the model. By default the setting default_model.
+        output_path: File, or folder, to write to. By default files named after the photo and the seed, in the
+            working directory. Of several pictures, each gets a number.
+        format: Of the files. By default what the name of the output says, or PNG.
+        force: Write over existing files.
+    """
+    variants = _variants(
+        [prompt, *(also or [])],
+        [strength] if strengths is None else _numbers(strengths),
+        range(first := seed or 1 + secrets.randbelow(2**32 - 1), first + results),
+    )
+    with_sheet = len({(each.prompt, each.strength) for each in variants}) > 1
+    targets = _targets(photo, variants, output_path, format, with_sheet=with_sheet)
+    _check_free(targets.all, force=force)
+    try:
+        painted = make_pictures(
+            photo,
+            variants,
+            settings=effective.settings,
+            negative_prompt=negative_prompt,
+            steps=steps,
+            guidance_scale=cfg_scale,
+            scheduler=scheduler,
+            width=width,
+            height=height,
+            fit=fit,
+            model=model,
+        )
+    except ValueError as failure:
+        raise _explained(failure) from None
+    targets.folder.mkdir(parents=True, exist_ok=True)
+    for picture, path in zip(painted.pictures, targets.pictures, strict=True):
+        picture.save(path)
+    if targets.sheet is not None:
+        make_sheet(photo, variants, painted.pictures).save(targets.sheet)
+    for path in targets.all:
+        output.out(str(path), highlight=False)
+    seeds = f"seed {first}" if results == 1 else f"seeds {first} to {first + results - 1}"
+    errors.print(f"{seeds}, {painted.seconds:.1f} seconds", markup=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Targets:
+    """The files that will be written."""
+
+    folder: Path
+    pictures: Sequence[Path]
+    sheet: Path | None
+
+    @property
+    def all(self) -> list[Path]:
+        return [*self.pictures, *([self.sheet] if self.sheet else [])]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(0 <= number <= 1 for number in numbers):
+        raise UsageError(f"--strengths: {text!r} is not a list of numbers from 0 to 1, such as 0.3,0.5,0.7")
+    return list(dict.fromkeys(numbers))
+
+
+def _variants(
+    prompts: Sequence[str], strengths: Sequence[float | None], seeds: Sequence[int]
+) -> list[Variant]:
+    return [
+        Variant(prompt=prompt, strength=strength, seed=seed)
+        for prompt in prompts
+        for seed in seeds
+        for strength in strengths
+    ]
+
+
+def _targets(
+    photo: Path, variants: Sequence[Variant], wanted: Path | None, format: Format | None, *, with_sheet: bool
+) -> _Targets:
+    is_file = wanted is not None and not wanted.is_dir() and wanted.suffix != ""
+    folder = wanted.parent if wanted and is_file else wanted or Path()
+    stem = wanted.stem if wanted and is_file else f"{photo.stem}-{variants[0].seed}"
+    said = _FORMAT_OF_SUFFIX.get(wanted.suffix.lower()) if wanted and is_file else None
+    if wanted and is_file and said is None:
+        raise UsageError(f"{wanted}: pictures are written as .png, .jpg or .webp")
+    if said and format and said != format:
+        raise UsageError(f"--format {format} does not fit the name {wanted}")
+    suffix = f".{format or said or 'png'}" if not (wanted and is_file) else wanted.suffix
+    if len(variants) == 1:
+        return _Targets(folder=folder, pictures=[folder / f"{stem}{suffix}"], sheet=None)
+    digits = len(str(len(variants)))
+    numbered = [folder / f"{stem}-{number:0{digits}}{suffix}" for number in range(1, len(variants) + 1)]
+    sheet = folder / f"{stem}-sheet{suffix}" if with_sheet else None
+    return _Targets(folder=folder, pictures=numbered, sheet=sheet)
+
+
+def _check_free(paths: Sequence[Path], *, force: bool) -> None:
+    taken = [path for path in paths if path.exists()]
+    if taken and not force:
+        raise CommandFailed(f"{taken[0]} exists; --force writes over it")
+
+
+def _explained(failure: ValueError) -> Exception:
+    """A refused argument is a wrong call; a refused photo is a failure, and says so itself."""
+    from underpaint.studio.requests import UnknownScheduler
+
+    if isinstance(failure, UnknownScheduler):
+        return UsageError(f"--scheduler: {failure}; it has {', '.join(failure.known)}")
+    return UsageError(str(failure)) if type(failure) is ValueError else failure

@@ -1,0 +1,226 @@
+"""`underpaint transform`: which pictures it asks for, and where it puts them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import FakePainter, Outcome
+from underpaint import TransformFailed
+from underpaint.images import read_parameters
+
+Run = Callable[..., Outcome]
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()} - {"photo.jpg"}
+
+
+def test_the_picture_is_named_after_photo_and_seed(run: Run, folder: Path, painter: FakePainter) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor", "--seed", "7")
+
+    assert outcome.code == 0
+    assert outcome.output == "photo-7.png\n"
+    assert "seed 7" in outcome.errors
+    assert _names(folder) == {"photo-7.png"}
+
+
+def test_the_picture_carries_its_parameters(run: Run, folder: Path, painter: FakePainter) -> None:
+    run("transform", "photo.jpg", "watercolor", "--seed", "7")
+
+    assert read_parameters((folder / "photo-7.png").read_bytes()) == {
+        "positivePrompt": "watercolor",
+        "seed": 7,
+    }
+
+
+def test_parameters_can_be_left_out(run: Run, folder: Path, painter: FakePainter) -> None:
+    run("transform", "photo.jpg", "watercolor", "--seed", "7", "--no-embed-parameters")
+
+    assert read_parameters((folder / "photo-7.png").read_bytes()) is None
+
+
+def test_a_seed_is_drawn_and_printed_where_none_is_given(
+    run: Run, folder: Path, painter: FakePainter
+) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor")
+
+    seed = painter.requests[0]["seed"]
+    assert 1 <= seed < 2**32
+    assert f"seed {seed}" in outcome.errors
+    assert _names(folder) == {f"photo-{seed}.png"}
+
+
+def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePainter) -> None:
+    run(
+        *("transform", "photo.jpg", "watercolor", "--strength", "0.4", "--steps", "30", "--cfg-scale", "5"),
+        *("--scheduler", "Euler a", "--negative-prompt", "people", "--width", "128", "--height", "192"),
+        *("--fit", "cover", "--model", "civitai:1@2", "--seed", "9"),
+    )
+
+    assert painter.requests == [
+        {
+            "photo": Path("photo.jpg"),
+            "prompt": "watercolor",
+            "strength": 0.4,
+            "seed": 9,
+            "negative_prompt": "people",
+            "steps": 30,
+            "guidance_scale": 5.0,
+            "scheduler": "Euler a",
+            "width": 128,
+            "height": 192,
+            "fit": "cover",
+            "model": "civitai:1@2",
+        }
+    ]
+
+
+def test_what_is_not_given_is_left_to_the_model(run: Run, painter: FakePainter) -> None:
+    run("transform", "photo.jpg", "watercolor")
+
+    [request] = painter.requests
+    for name in ("strength", "steps", "guidance_scale", "scheduler", "width", "height", "model"):
+        assert request[name] is None, name
+
+
+def test_several_results_have_seeds_that_follow(run: Run, folder: Path, painter: FakePainter) -> None:
+    run("transform", "photo.jpg", "watercolor", "--results", "3", "--seed", "7")
+
+    assert [request["seed"] for request in painter.requests] == [7, 8, 9]
+    assert _names(folder) == {"photo-7-1.png", "photo-7-2.png", "photo-7-3.png"}
+
+
+def test_several_strengths_share_a_seed_and_make_a_sheet(
+    run: Run, folder: Path, painter: FakePainter
+) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor", "--strengths", "0.3, 0.5,0.9", "--seed", "7")
+
+    assert [(request["strength"], request["seed"]) for request in painter.requests] == [
+        (0.3, 7),
+        (0.5, 7),
+        (0.9, 7),
+    ]
+    assert _names(folder) == {"photo-7-1.png", "photo-7-2.png", "photo-7-3.png", "photo-7-sheet.png"}
+    assert outcome.output.splitlines()[-1] == "photo-7-sheet.png"
+    with Image.open(folder / "photo-7-sheet.png") as sheet:
+        assert sheet.width > sheet.height
+
+
+def test_further_prompts_are_further_rows_of_the_sheet(run: Run, folder: Path, painter: FakePainter) -> None:
+    run(
+        "transform",
+        "photo.jpg",
+        "one",
+        "--also",
+        "two",
+        "--also",
+        "three",
+        "--strengths",
+        "0.3,0.6",
+        "--seed",
+        "7",
+    )
+
+    assert [request["prompt"] for request in painter.requests] == [
+        "one",
+        "one",
+        "two",
+        "two",
+        "three",
+        "three",
+    ]
+    with Image.open(folder / "photo-7-sheet.png") as sheet:
+        assert sheet.width < sheet.height * 2
+
+
+@pytest.mark.parametrize(
+    "name", ["painting.png", "painting.jpg", "painting.jpeg", "painting.webp", "PAINTING.JPG"]
+)
+def test_the_name_of_the_output_says_its_format(
+    run: Run, folder: Path, painter: FakePainter, name: str
+) -> None:
+    assert run("transform", "photo.jpg", "watercolor", "-o", name).code == 0
+
+    with Image.open(folder / name) as picture:
+        assert picture.format == {"p": "PNG", "j": "JPEG", "w": "WEBP"}[name.lower().rpartition(".")[2][0]]
+
+
+def test_a_folder_can_be_named(run: Run, folder: Path, painter: FakePainter) -> None:
+    run("transform", "photo.jpg", "watercolor", "-o", "new/folder", "--format", "webp", "--seed", "7")
+
+    assert _names(folder / "new" / "folder") == {"photo-7.webp"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-o", "painting.gif"), ("-o", "painting.png", "--format", "jpg"), ("--strengths", "0.3;0.5")],
+)
+def test_a_wrong_output_is_refused_before_any_work(
+    run: Run, painter: FakePainter, arguments: tuple[str, ...]
+) -> None:
+    assert run("transform", "photo.jpg", "watercolor", *arguments).code == 2
+    assert painter.requests == []
+
+
+def test_files_are_not_written_over(run: Run, folder: Path, painter: FakePainter) -> None:
+    (folder / "painting.png").write_bytes(b"dear to me")
+
+    outcome = run("transform", "photo.jpg", "watercolor", "-o", "painting.png")
+
+    assert (outcome.code, outcome.errors) == (1, "error: painting.png exists; --force writes over it\n")
+    assert painter.requests == []
+    assert (folder / "painting.png").read_bytes() == b"dear to me"
+
+
+def test_force_writes_over_files(run: Run, folder: Path, painter: FakePainter) -> None:
+    (folder / "painting.png").write_bytes(b"not dear to me")
+
+    assert run("transform", "photo.jpg", "watercolor", "-o", "painting.png", "--force").code == 0
+    assert (folder / "painting.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_the_library_refuses_is_a_wrong_call(run: Run, painter: FakePainter) -> None:
+    painter.failure = ValueError("width must be a multiple of 64")
+
+    outcome = run("transform", "photo.jpg", "watercolor", "--width", "100")
+
+    assert (outcome.code, outcome.errors) == (2, "error: width must be a multiple of 64\n")
+
+
+def test_what_the_engine_cannot_do_is_a_failure(run: Run, folder: Path, painter: FakePainter) -> None:
+    painter.failure = TransformFailed("there is not enough memory")
+
+    outcome = run("transform", "photo.jpg", "watercolor")
+
+    assert (outcome.code, outcome.errors) == (1, "error: there is not enough memory\n")
+    assert _names(folder) == set()
+
+
+def test_an_unknown_scheduler_is_answered_with_those_there_are(run: Run) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor", "--scheduler", "Eular")
+
+    assert outcome.code == 2
+    assert "Euler a" in outcome.errors
+
+
+def test_the_embedded_model_paints(run: Run, folder: Path) -> None:
+    arguments = (
+        "transform",
+        "photo.jpg",
+        "charcoal sketch",
+        "--steps",
+        "2",
+        "--width",
+        "128",
+        "--height",
+        "128",
+    )
+
+    assert run(*arguments, "--seed", "7", "-o", "a.png").code == 0
+    assert run(*arguments, "--seed", "7", "-o", "b.png").code == 0
+
+    assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
+    with Image.open(folder / "a.png") as picture:
+        assert picture.size == (128, 128)

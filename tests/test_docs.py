@@ -1,0 +1,192 @@
+"""The documentation: complete, up to date, and its commands and links lead somewhere."""
+
+import importlib.util
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import underpaint
+from underpaint.cli.main import app
+from underpaint.settings import Settings
+from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
+from underpaint.wire import ERROR_CODES, TASK_MODELS, ImageInferenceTask, parse_request, parse_task
+
+REPOSITORY = Path(__file__).parent.parent
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md"), *(REPOSITORY / "examples").glob("*.md")])
+
+
+def _module(path: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(f"documentation_{path.stem}", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+generate = _module(DOCS / "generate.py")
+
+
+def _text(*names: str) -> str:
+    return "\n".join((REPOSITORY / name).read_text("utf-8") for name in names)
+
+
+def _fenced(text: str, *languages: str) -> Iterator[str]:
+    for language, body in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        if language in languages:
+            yield body
+
+
+@pytest.mark.parametrize("path", generate.pages(), ids=lambda path: path.stem)
+def test_generated_parts_are_up_to_date(path: Path) -> None:
+    page = path.read_text("utf-8")
+
+    assert generate.render(page) == page, "run `make docs`"
+
+
+def test_every_generated_part_is_on_a_page() -> None:
+    everything = "\n".join(path.read_text("utf-8") for path in generate.pages())
+
+    for name in generate.BLOCKS:
+        assert f"<!-- generated: {name} -->" in everything, name
+
+
+def test_every_setting_is_documented() -> None:
+    page = _text("docs/settings.md")
+
+    for name, field in Settings.model_fields.items():
+        assert f"`{name}`" in page, name
+        assert field.description, name
+
+
+def test_every_task_type_and_parameter_is_documented_and_described() -> None:
+    page = _text("docs/api.md")
+
+    for task_type, model in TASK_MODELS.items():
+        section = page.partition(f"### {task_type}\n")[2].partition("\n#")[0]
+        for name in model.wire_names():
+            assert name == "taskType" or f"`{name}`" in section, (task_type, name)
+
+
+def test_the_results_of_every_task_type_are_documented() -> None:
+    section = _text("docs/api.md").partition("## Results\n")[2].partition("\n## ")[0]
+
+    for task_type in TASK_MODELS:
+        assert f"| `{task_type}` |" in section, task_type
+
+
+def test_every_extension_is_documented() -> None:
+    section = _text("docs/api.md").partition("## Extensions\n")[2]
+
+    for model in TASK_MODELS.values():
+        for name in model.model_fields:
+            if "(extension)" in str(model.model_fields[name].description):
+                assert f"`{name}`" in section, name
+
+
+def test_every_error_code_is_documented() -> None:
+    page = _text("docs/api.md")
+
+    for code in ERROR_CODES:
+        assert f"`{code}`" in page, code
+
+
+def test_every_command_is_documented() -> None:
+    page = _text("docs/cli.md")
+
+    for name in app:
+        if not name.startswith("-"):
+            assert f"## underpaint {name}\n" in page, name
+
+
+def test_every_public_name_is_documented() -> None:
+    everything = _text("README.md", "CHANGELOG.md")
+
+    for name in ("transform", "Painter"):
+        assert name in underpaint.__all__
+        assert f"underpaint.{name}" in everything, name
+
+
+def test_no_page_names_a_machine() -> None:
+    for path in PAGES:
+        assert not re.search(r"/root/|/home/\w|/work/|/tmp/", path.read_text("utf-8")), path.name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        page = (path.parent / name) if name else path
+        assert page.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, target
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", _text("Makefile"), re.MULTILINE))
+
+    for path in PAGES:
+        for block in _fenced(path.read_text("utf-8"), "sh"):
+            for target in re.findall(r"^make (\w+)", block, re.MULTILINE):
+                assert target in targets, (path.name, target)
+
+
+def _commands() -> list[tuple[str, str]]:
+    found = []
+    for path in PAGES:
+        for block in _fenced(path.read_text("utf-8"), "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = line.partition(" #")[0].strip()
+                if command.startswith("underpaint "):
+                    found.append((path.name, command.removeprefix("underpaint ")))
+    return found
+
+
+@pytest.mark.parametrize(("page", "command"), _commands())
+def test_commands_that_are_shown_are_understood(page: str, command: str) -> None:
+    parsed, *_ = app.parse_args(shlex.split(command), exit_on_error=False, print_error=False)
+
+    assert parsed.__name__ != "help_print", (page, command)
+
+
+def test_python_that_is_shown_runs_as_far_as_names_go() -> None:
+    for path in PAGES:
+        for block in _fenced(path.read_text("utf-8"), "python"):
+            compile(block, path.name, "exec")
+            for name in re.findall(r"underpaint\.(\w+)", block):
+                assert name in underpaint.__all__, (path.name, name)
+
+
+def test_what_the_readme_says_of_architectures_is_so() -> None:
+    assert RUNNABLE_ARCHITECTURES == {"sd1x", "sd2x"}
+    assert "Stable Diffusion 1.x and 2.x" in _text("README.md").replace("\n", " ")
+
+
+def test_every_pinned_package_satisfies_what_the_project_asks_for() -> None:
+    project = tomllib.loads(_text("pyproject.toml"))["project"]
+    pins = dict(re.findall(r"^([\w-]+)==(.+)$", _text("constraints.txt"), re.MULTILINE))
+    normal = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        name = re.split(r"[\[<>=]", requirement)[0]
+        assert name in normal, requirement
+        assert "+" not in normal[name], "a local version tag would keep other machines from their own build"
+
+
+def test_the_request_that_the_readme_shows_is_a_valid_one() -> None:
+    [body] = re.findall(r"<<TASKS\n(.*?)TASKS\n", _text("README.md"), re.DOTALL)
+    filled = re.sub(r"\$\(.*?\)\"", '1234"', re.sub(r"\$\(python3.*?\)\)'\)", "1234", body))
+
+    [task] = parse_request(json.loads(filled))
+    assert isinstance(parse_task(task), ImageInferenceTask)
