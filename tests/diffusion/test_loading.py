@@ -48,8 +48,8 @@ def single_file(sd1_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
 def everything_it_computes(model: StableDiffusion) -> list[np.ndarray[Any, Any]]:
     """What its text encoder, UNet and both halves of its autoencoder make of fixed inputs."""
     prompt = model.encode_prompt("a red house")
-    generator = torch.Generator().manual_seed(0)
-    latents = model.encode_picture(np.full((64, 64, 3), 90, np.uint8), generator)
+    encoded = model.encode_picture(np.full((64, 64, 3), 90, np.uint8))
+    latents = encoded.sample(torch.Generator().manual_seed(0))
     row = Row(latents=latents[0], timestep=500.0, prompt=prompt, guidance_scale=7.5)
     return [prompt.numpy(), latents.numpy(), model.predict([row]).numpy(), model.decode(latents)]
 
@@ -230,3 +230,13 @@ def test_pictures_that_are_not_numbers_are_an_error(sd1_checkpoint: Path) -> Non
     model = load(sd1_checkpoint)
     with pytest.raises(FloatingPointError, match="not numbers"):
         model.decode(torch.full((1, 4, 8, 8), float("nan")))
+
+
+def test_a_folder_with_half_precision_only_is_loaded(sd1_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(sd1_checkpoint, folder)
+    for weights in folder.glob("*/*.safetensors"):
+        weights.rename(weights.with_name(weights.name.replace(".safetensors", ".fp16.safetensors")))
+    half, full = load(folder), load(sd1_checkpoint)
+    assert half.encode_prompt("a house").equal(full.encode_prompt("a house"))
+    assert half.latent_channels == full.latent_channels

@@ -12,7 +12,15 @@ from PIL import Image
 
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.engine.engine import Engine
-from underpaint.engine.messages import EngineOptions, Event, Finished, JobRequest, ModelReference, Picture
+from underpaint.engine.messages import (
+    EngineOptions,
+    Event,
+    Failed,
+    Finished,
+    JobRequest,
+    ModelReference,
+    Picture,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,9 +89,9 @@ class SideBySide:
         )
         while self._engine.busy:
             self._engine.tick()
-        last = self._events[-1]
-        assert isinstance(last, Finished), last
-        return last.picture
+        (outcome,) = (event for event in self._events if isinstance(event, (Finished, Failed)))
+        assert isinstance(outcome, Finished), outcome
+        return outcome.picture
 
     def theirs(
         self, asked: Asked, scheduler: ReferenceScheduler | None = None, *, strength: float | None = None

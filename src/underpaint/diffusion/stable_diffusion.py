@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from underpaint.diffusion.loading import load_pipeline
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS
 
@@ -102,7 +103,7 @@ class StableDiffusion:
         """
         try:
             with quiet_libraries():
-                pipeline = _load_pipeline(location, config=config, dtype=dtype)
+                pipeline = load_pipeline(location, config=config, dtype=dtype)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as failure:
             raise ModelLoadError(f"{location.name} cannot be loaded: {failure}") from failure
         return cls(pipeline, device=device)
@@ -277,62 +278,3 @@ def embed_guidance(scales: Tensor, width: int) -> Tensor:
     angles = (scales * 1000.0)[:, None] * frequencies[None, :]
     embedded = torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
     return torch.nn.functional.pad(embedded, (0, width % 2))
-
-
-def _load_pipeline(location: Path, *, config: str | Path | None, dtype: torch.dtype) -> Any:
-    # A pipeline is only the loader here: it knows the folder layout and converts single files.
-    from diffusers import StableDiffusionPipeline
-
-    options: dict[str, Any] = {
-        "use_safetensors": True,
-        "dtype": dtype,
-        "safety_checker": None,
-        "feature_extractor": None,
-        "requires_safety_checker": False,
-    }
-    if location.is_dir():
-        text_encoder = _load_text_encoder(location / "text_encoder", dtype=dtype)
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            location, local_files_only=True, text_encoder=text_encoder, **options
-        )
-        _require_vocabulary(location / "tokenizer")
-    else:
-        # diffusers would read a .ckpt, which is a pickle.
-        if location.suffix.lower() != ".safetensors":
-            raise ValueError("it is neither a diffusers folder nor a .safetensors file")
-        if config is not None:
-            options["config"] = str(config)
-        pipeline = StableDiffusionPipeline.from_single_file(str(location), **options)
-        if config is not None and Path(config).is_dir():
-            _require_vocabulary(Path(config) / "tokenizer")
-    # What the files lack, diffusers leaves without values.
-    lacking = [
-        f"{component}.{name}"
-        for component in ("unet", "vae", "text_encoder")
-        for name, weights in getattr(pipeline, component).named_parameters()
-        if weights.is_meta
-    ]
-    _require_all_weights(lacking)
-    return pipeline
-
-
-def _load_text_encoder(folder: Path, *, dtype: torch.dtype) -> Any:
-    from transformers import CLIPTextModel
-
-    # transformers would draw what the files lack at random.
-    text_encoder, report = CLIPTextModel.from_pretrained(
-        folder, use_safetensors=True, local_files_only=True, dtype=dtype, output_loading_info=True
-    )
-    _require_all_weights([f"text_encoder.{name}" for name in report["missing_keys"]])
-    return text_encoder
-
-
-def _require_all_weights(lacking: Sequence[str]) -> None:
-    if lacking:
-        raise ValueError(f"its files lack {len(lacking)} of the model's weights, such as {min(lacking)}")
-
-
-def _require_vocabulary(tokenizer: Path) -> None:
-    # Without one transformers makes a tokenizer that knows no words.
-    if not any((tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        raise FileNotFoundError("the vocabulary of its tokenizer is missing")
