@@ -68,6 +68,15 @@ class Settings(BaseModel):
         ge=2,
         description="Most rows in one forward pass; a job with guidance takes two, one without takes one.",
     )
+    determinism: Literal["default", "strict"] = Field(
+        "default",
+        description="default: a request gives the same picture in any company, to within 1/255; strict: to the byte, "
+        "at the price of passes that all have strict_rows rows.",
+    )
+    strict_rows: int = Field(4, ge=2, description="Rows of every forward pass under strict determinism.")
+    encodings_bytes: int = Field(
+        256 * 2**20, ge=0, description="Memory for encoded prompts and seed images that may be used again."
+    )
     queue_limit: int = Field(
         1000,
         ge=1,
@@ -80,6 +89,11 @@ class Settings(BaseModel):
         600,
         gt=0,
         description="Seconds that a synchronous task may take before its caller is told to poll for it.",
+    )
+    cancel_on_disconnect: bool = Field(
+        False,
+        description="Whether a synchronous task is cancelled when its caller's connection is lost. Off by default: the "
+        "official clients connect again after a loss and ask for the task that they had sent.",
     )
     result_ttl_s: float = Field(
         7 * 86400,
@@ -110,8 +124,8 @@ class Settings(BaseModel):
     )
     skip_nsfw_check: bool = Field(
         False,
-        description="Whether tasks with checkNSFW run although there is no safety checker, without NSFWContent in their "
-        "results; otherwise they are refused.",
+        description="Whether tasks with checkNSFW run although there is no safety checker, without NSFWContent in "
+        "their results; otherwise they are refused.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log lines shown."

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Engine
 
 from underpaint.settings import Settings
+from underpaint.studio import Cancellation, OnProgress
 from underpaint.studio.caller import Caller, Reply
-from underpaint.wire import Acknowledgement, ImageResult, TaskError, task_identity
+from underpaint.wire import Acknowledgement, CancelResult, ImageResult, TaskError, task_identity
 
 IMAGE_UUID = "0b9f8f6e-59ab-4d55-9ac3-3a1f57cb3a55"
 JPEG = b"\xff\xd8\xff not really a picture"
@@ -33,7 +35,7 @@ class FakeImage:
 
 
 class FakeStudio:
-    """Answers at once, unless the prompt is "wait": then when `let_go` is called."""
+    """Answers at once, unless the prompt is "wait": then when `let_go` is called, or the task is cancelled."""
 
     def __init__(self) -> None:
         self.now = FakeStatus()
@@ -43,6 +45,9 @@ class FakeStudio:
         self.started: asyncio.Queue[str] = asyncio.Queue()
         self.drained_for_s: float | None = None
         self._accepted: set[str] = set()
+        self.listeners: dict[str, OnProgress] = {}
+        """Of the waiting tasks whose callers can be told how far they are."""
+        self.cancelled: list[str] = []
         self._gates: dict[str, asyncio.Event] = {}
         self._waiting = 0
         self._interrupted = False
@@ -51,7 +56,15 @@ class FakeStudio:
         """Let a waiting task finish."""
         self._gates.setdefault(task_uuid, asyncio.Event()).set()
 
-    async def perform(self, raw: object, caller: Caller, *, hold_s: float = 0.0) -> Reply:
+    async def perform(
+        self,
+        raw: object,
+        caller: Caller,
+        *,
+        hold_s: float = 0.0,
+        on_progress: OnProgress | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Reply:
         self.callers.append(caller)
         self.holds_s.append(hold_s)
         task_type, task_uuid = task_identity(raw)
@@ -59,6 +72,11 @@ class FakeStudio:
             return _refused(TaskError("invalidTask", "No task."), raw)
         if task_type == "getResponse":
             return Reply(data=(_result(raw, task_uuid, status="success"),))
+        if task_type == "cancelTask":
+            if task_uuid not in self._accepted:
+                return _refused(TaskError("taskNotFound", "No such task."), raw)
+            self._cancel(task_uuid)
+            return Reply(data=(CancelResult(task_uuid=task_uuid, status="cancelled").item(),))
         if task_uuid in self._accepted:
             return _refused(TaskError("conflictTaskUUID", "Again."), raw)
         self._accepted.add(task_uuid)
@@ -68,9 +86,15 @@ class FakeStudio:
             raise RuntimeError("nobody foresaw this")
         if prompt == "wait":
             self._waiting += 1
+            if on_progress is not None:
+                self.listeners[task_uuid] = on_progress
+            if cancellation is not None:
+                cancellation.stops(partial(self._cancel, task_uuid))
             gate = self._gates.setdefault(task_uuid, asyncio.Event())
             await gate.wait()
             self._waiting -= 1
+            if task_uuid in self.cancelled:
+                return _refused(TaskError("taskCancelled", "Cancelled."), raw)
             if self._interrupted:
                 return _refused(TaskError("serviceUnavailable", "It goes on after the restart."), raw)
         if prompt == "bad strength":
@@ -83,6 +107,10 @@ class FakeStudio:
         size_bytes = raw.get("sizeBytes")
         text = "A" * size_bytes if isinstance(size_bytes, int) else None
         return Reply(data=tuple(_result(raw, task_uuid, position=i, base64=text) for i in range(count)))
+
+    def _cancel(self, task_uuid: str) -> None:
+        self.cancelled.append(task_uuid)
+        self.let_go(task_uuid)
 
     async def open_image(self, image_uuid: str, extension: str) -> FakeImage | None:
         self.opened.append((image_uuid, extension))

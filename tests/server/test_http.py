@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import Running, image_task
+from .conftest import Listening, Running, image_task, until
 
 BEARER = {"Authorization": "Bearer any"}
 
@@ -90,6 +90,94 @@ async def test_links_start_with_the_public_url_where_there_is_one(start: Any) ->
 async def test_a_ping_is_answered(http: httpx.AsyncClient) -> None:
     reply = await post(http, {"taskType": "ping", "ping": True})
     assert reply.json() == {"data": [{"taskType": "ping", "pong": True}]}
+
+
+class TestDelete:
+    async def test_cancels_the_task(self, inside: Running, http: httpx.AsyncClient) -> None:
+        posting = asyncio.ensure_future(post(http, image_task("a", "wait")))
+        await inside.studio.started.get()
+        reply = await http.delete("/v1/tasks/a", headers=BEARER)
+        assert reply.status_code == 200
+        assert reply.json() == {"data": [{"taskType": "cancelTask", "taskUUID": "a", "status": "cancelled"}]}
+        refused = await posting
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["code"] == "taskCancelled"
+
+    async def test_does_what_the_task_does(self, inside: Running, http: httpx.AsyncClient) -> None:
+        await post(http, image_task("a"))
+        by_task = await post(http, {"taskType": "cancelTask", "taskUUID": "a"})
+        assert by_task.json() == (await http.delete("/v1/tasks/a", headers=BEARER)).json()
+        assert inside.studio.cancelled == ["a", "a"]
+
+    async def test_of_an_unknown_task_is_an_error_of_the_api(self, http: httpx.AsyncClient) -> None:
+        reply = await http.delete("/v1/tasks/b", headers=BEARER)
+        assert reply.status_code == 404
+        error = reply.json()["errors"][0]
+        assert (error["code"], error["taskUUID"], error["taskType"]) == ("taskNotFound", "b", "cancelTask")
+
+    async def test_takes_a_key_like_a_post(self, inside: Running, http: httpx.AsyncClient) -> None:
+        key_id, key = inside.add_key()
+        for headers in ({}, BEARER):
+            reply = await http.delete("/v1/tasks/a", headers=headers)
+            assert reply.status_code == 401
+            assert reply.json()["errors"][0]["code"] in {"missingApiKey", "invalidApiKey"}
+        assert inside.studio.callers == []
+        await http.delete("/v1/tasks/a", headers={"Authorization": f"Bearer {key}"})
+        assert [caller.owner for caller in inside.studio.callers] == [key_id]
+
+    @pytest.mark.parametrize("path", ["/v1/tasks/", "/v1/tasks/a/b", "/v1/tasks"])
+    async def test_needs_one_task(self, http: httpx.AsyncClient, path: str) -> None:
+        assert (await http.delete(path, headers=BEARER)).status_code == 404
+
+    async def test_is_open_to_the_pages_that_may_post(self, http: httpx.AsyncClient) -> None:
+        origin = {"Origin": "http://localhost:3000"}
+        preflight = await http.options("/v1/tasks/a", headers=origin)
+        assert preflight.status_code == 204
+        assert "DELETE" in preflight.headers["access-control-allow-methods"]
+        reply = await http.delete("/v1/tasks/a", headers={**BEARER, **origin})
+        assert reply.headers["access-control-allow-origin"] == "http://localhost:3000"
+        foreign = await http.delete("/v1/tasks/a", headers={**BEARER, "Origin": "https://evil.example"})
+        assert foreign.status_code == 403
+
+    async def test_is_counted_with_the_tasks(self, inside: Running, http: httpx.AsyncClient) -> None:
+        await http.delete("/v1/tasks/a", headers=BEARER)
+        line = b'underpaint_http_requests_total{method="DELETE",place="tasks",status="404"} 1.0'
+        assert line in inside.services.metrics.render()
+
+
+class TestAClientThatHangsUp:
+    async def hang_up_on(self, server: Listening, *tasks: dict[str, object]) -> None:
+        """Post tasks, and be gone as soon as they have begun."""
+        host, port = server.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        body = json.dumps(tasks).encode()
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        for _ in tasks:
+            await server.studio.started.get()
+        writer.close()
+        await writer.wait_closed()
+
+    async def test_leaves_its_tasks_to_those_who_ask_later(self, server: Listening) -> None:
+        await self.hang_up_on(server, image_task("a", "wait"))
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            await post(http, image_task("b"))
+        assert server.studio.cancelled == []
+        server.studio.let_go("a")
+
+    async def test_takes_its_tasks_along_where_the_setting_says_so(self, start: Any) -> None:
+        server: Listening = await start(cancel_on_disconnect=True)
+        await self.hang_up_on(server, image_task("a", "wait"), image_task("b", "wait"))
+        await until(lambda: sorted(server.studio.cancelled) == ["a", "b"])
+
+    async def test_cancels_nothing_by_waiting_for_the_answer(self, start: Any) -> None:
+        server: Listening = await start(cancel_on_disconnect=True)
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            for uuid in "ab":
+                posting = asyncio.ensure_future(post(http, image_task(uuid, "wait")))
+                await server.studio.started.get()
+                server.studio.let_go(uuid)
+                assert (await posting).status_code == 200
+        assert server.studio.cancelled == []
 
 
 class TestKeys:

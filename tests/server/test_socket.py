@@ -164,7 +164,7 @@ class TestTasks:
     async def test_get_response_may_be_held_open(self, server: Listening) -> None:
         async with server.authenticated() as socket:
             await ask(socket, {"taskType": "getResponse", "taskUUID": "a"})
-        assert server.studio.holds_s == [20.0]
+        assert server.studio.holds_s == [module.HOLD_S]
 
     async def test_links_start_with_the_http_url(self, server: Listening) -> None:
         async with server.authenticated() as socket:
@@ -329,3 +329,123 @@ class TestSessions:
             first = await ask(socket, authentication())
             assert await ask(socket, authentication()) == first
             assert (await ask(socket, image_task("a")))["data"][0]["taskUUID"] == "a"
+
+
+STEP = {
+    "taskType": "imageInference",
+    "taskUUID": "a",
+    "resultIndex": 0,
+    "status": "running",
+    "step": 1,
+    "steps": 9,
+}
+
+
+class TestProgress:
+    async def test_comes_in_frames_of_its_own(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("a", "wait", progress=True)]))
+            await server.studio.started.get()
+            await server.studio.listeners["a"]([STEP])
+            assert await frame(socket) == {"progress": [STEP]}
+            server.studio.let_go("a")
+            assert list(await frame(socket)) == ["data"]
+
+    async def test_is_never_behind_the_result(
+        self, server: Listening, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with server.authenticated() as socket:
+            (connection,) = server.services.connections
+            await socket.send(json.dumps([image_task("a", "wait", progress=True)]))
+            await server.studio.started.get()
+            # Something large is just going out, and the last progress waits behind it.
+            async with connection._sending:
+                reporting = asyncio.ensure_future(server.studio.listeners["a"]([STEP]))
+                await asyncio.sleep(0)
+                server.studio.let_go("a")
+                await until(lambda: not server.studio.status().running)
+            await reporting
+            assert list(await frame(socket)) == ["progress"]
+            assert list(await frame(socket)) == ["data"]
+
+    async def test_follows_a_session_to_its_new_connection_and_is_not_kept(self, server: Listening) -> None:
+        async with server.socket() as socket:
+            session = (await ask(socket, authentication()))["data"][0]["connectionSessionUUID"]
+            await socket.send(json.dumps([image_task("a", "wait", progress=True)]))
+            await server.studio.started.get()
+        await until(lambda: not server.services.connections)
+        listener = server.studio.listeners["a"]
+        await listener([STEP])
+        async with server.authenticated(connectionSessionUUID=session) as socket:
+            await listener([{**STEP, "step": 2}])
+            assert (await frame(socket))["progress"][0]["step"] == 2
+            server.studio.let_go("a")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "a"
+
+    async def test_of_many_large_previews_stays_below_the_largest_frame(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("a", "wait", previews=True)]))
+            await server.studio.started.get()
+            await server.studio.listeners["a"](
+                [{**STEP, "resultIndex": index, "previewDataURI": "A" * 300_000} for index in range(5)]
+            )
+            first, second, third = [await frame(socket) for _ in range(3)]
+            assert [len(one["progress"]) for one in (first, second, third)] == [2, 2, 1]
+            server.studio.let_go("a")
+
+
+class TestALostConnection:
+    async def lose(self, server: Listening, *uuids: str) -> str:
+        """Begin tasks and be gone; the session that they answer to."""
+        async with server.socket() as socket:
+            session = (await ask(socket, authentication()))["data"][0]["connectionSessionUUID"]
+            await socket.send(json.dumps([image_task(uuid, "wait") for uuid in uuids]))
+            for _ in uuids:
+                await server.studio.started.get()
+        await until(lambda: not server.services.connections)
+        assert isinstance(session, str)
+        return session
+
+    async def test_leaves_its_tasks_to_its_next_one(self, server: Listening) -> None:
+        await self.lose(server, "a")
+        assert server.studio.cancelled == []
+        server.studio.let_go("a")
+
+    async def test_takes_its_tasks_along_where_the_setting_says_so(self, start: Any) -> None:
+        server: Listening = await start(cancel_on_disconnect=True)
+        await self.lose(server, "a", "b")
+        assert sorted(server.studio.cancelled) == ["a", "b"]
+
+    async def test_is_none_when_the_client_is_already_back(self, start: Any) -> None:
+        server: Listening = await start(cancel_on_disconnect=True)
+        async with server.socket() as socket:
+            session = (await ask(socket, authentication()))["data"][0]["connectionSessionUUID"]
+            await socket.send(json.dumps([image_task("a", "wait")]))
+            await server.studio.started.get()
+            async with server.authenticated(connectionSessionUUID=session) as again:
+                assert await closing_code(socket) == 1012
+                assert server.studio.cancelled == []
+                server.studio.let_go("a")
+                assert (await frame(again))["data"][0]["taskUUID"] == "a"
+
+    async def test_cancels_nothing_while_the_server_stops(self, start: Any) -> None:
+        server: Listening = await start(cancel_on_disconnect=True, grace_s=30.0)
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("a", "wait")]))
+            await server.studio.started.get()
+            server.server.should_exit = True
+            await until(lambda: server.studio.drained_for_s is not None)
+        await until(lambda: not server.services.connections)
+        assert server.studio.cancelled == []
+        server.studio.let_go("a")
+
+
+async def test_a_task_is_cancelled_over_the_socket(server: Listening) -> None:
+    async with server.authenticated() as socket:
+        await socket.send(json.dumps([image_task("a", "wait")]))
+        await server.studio.started.get()
+        await socket.send(json.dumps([{"taskType": "cancelTask", "taskUUID": "a"}]))
+        one, other = await frame(socket), await frame(socket)
+        errors, data = (one, other) if "errors" in one else (other, one)
+        assert errors["errors"][0]["code"] == "taskCancelled"
+        assert data["data"] == [{"taskType": "cancelTask", "taskUUID": "a", "status": "cancelled"}]

@@ -16,13 +16,15 @@ from sqlalchemy import Engine
 from underpaint.catalog import Catalog
 from underpaint.database import open_database
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.messages import Failed, Finished, JobRequest, Progress
+from underpaint.engine.messages import Failed, Finished, JobRequest, Picture, Progress
 from underpaint.engine.process import Outcome
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.journal import Journal
 from underpaint.studio.pictures import Pictures
+from underpaint.studio.progress import OnProgress
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.studio.studio import Studio
 
@@ -41,22 +43,24 @@ class PaintingEngine:
         self.failure: Failed | None = None
         self._held: list[tuple[JobRequest, asyncio.Future[Outcome]]] = []
         self.holding = False
+        self.queueing = False
+        """Whether jobs that it holds wait before their first step, and not after half of them."""
+        self.estimates: dict[str, float] = {}
+        self.on_progress: Callable[[Progress], None] = lambda _: None
 
     def submit(
         self, requests: Sequence[JobRequest], *, on_progress: Callable[[Progress], None] = lambda _: None
     ) -> list[asyncio.Future[Outcome]]:
         self.jobs.extend(requests)
         self.begun.set()
+        self.on_progress = on_progress
         futures: list[asyncio.Future[Outcome]] = []
         for request in requests:
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
             futures.append(future)
             if self.holding:
-                on_progress(
-                    Progress(
-                        job_id=request.job_id, stage="running", step=request.steps // 2, steps=request.steps
-                    )
-                )
+                if not self.queueing:
+                    on_progress(step_of(request, request.steps // 2))
                 self._held.append((request, future))
             else:
                 future.set_result(self._outcome(request))
@@ -67,6 +71,17 @@ class PaintingEngine:
         released, self._held = self._held[:count], [] if count is None else self._held[count:]
         for request, future in released:
             future.set_result(self._outcome(request))
+
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        for request, future in self._held:
+            if request.job_id in job_ids:
+                future.set_result(
+                    Failed(job_id=request.job_id, code="cancelled", message="the task was cancelled")
+                )
+        self._held = [held for held in self._held if held[0].job_id not in job_ids]
+
+    def seconds_left(self, job_id: str) -> float | None:
+        return self.estimates.get(job_id)
 
     async def stop(self) -> None:
         self.state = "stopped"
@@ -85,6 +100,17 @@ class PaintingEngine:
             return Finished(job_id=request.job_id, picture=request.picture, steps_run=0)
         shade = np.full((request.height_px, request.width_px, 3), request.seed % 256, np.uint8)
         return Finished(job_id=request.job_id, picture=shade, steps_run=run)
+
+
+def step_of(
+    request: JobRequest,
+    step: int,
+    *,
+    stage: Literal["loading", "running"] = "running",
+    preview: Picture | None = None,
+) -> Progress:
+    """What the engine says when a job is at a step."""
+    return Progress(job_id=request.job_id, stage=stage, step=step, steps=request.steps, preview=preview)
 
 
 class Workplace:
@@ -110,8 +136,18 @@ class Workplace:
             engine=self.engine,  # type: ignore[arg-type]
         )
 
-    async def perform(self, raw: object, caller: Caller = CALLER, *, hold_s: float = 0.0) -> Reply:
-        return await self.studio.perform(raw, caller, hold_s=hold_s)
+    async def perform(
+        self,
+        raw: object,
+        caller: Caller = CALLER,
+        *,
+        hold_s: float = 0.0,
+        on_progress: OnProgress | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Reply:
+        return await self.studio.perform(
+            raw, caller, hold_s=hold_s, on_progress=on_progress, cancellation=cancellation
+        )
 
 
 @pytest.fixture

@@ -30,6 +30,20 @@ async def test_a_running_task_says_how_far_it_is(workplace: Workplace) -> None:
     workplace.engine.release()
 
 
+async def test_an_unfinished_task_says_how_long_it_will_take(workplace: Workplace) -> None:
+    workplace.engine.holding = workplace.engine.queueing = True
+    task = transformation(deliveryMethod="async", numberResults=2)
+    await workplace.perform(task)
+    await workplace.engine.begun.wait()
+    first, second = workplace.engine.jobs
+    workplace.engine.estimates[first.job_id] = 3.0
+    assert "secondsLeft" not in item_of(await workplace.perform(question(task)))
+    workplace.engine.estimates[second.job_id] = 12.34
+    item = item_of(await workplace.perform(question(task)))
+    assert (item["status"], item["progress"], item["secondsLeft"]) == ("processing", 0, 12.3)
+    workplace.engine.release()
+
+
 async def test_a_finished_task_gives_all_its_results_at_every_poll(workplace: Workplace) -> None:
     task = transformation(deliveryMethod="async", numberResults=2)
     await workplace.perform(task)

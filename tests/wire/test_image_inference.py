@@ -98,6 +98,8 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "number_results": 1,
         "check_nsfw": False,
         "fit": "stretch",
+        "progress": False,
+        "previews": False,
     }
 
 
@@ -200,6 +202,8 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("deliveryMethod", "string", ["", "stream", "SYNC", *TEXT]),
     ("checkNSFW", "boolean", FLAG),
     ("fit", "string", ["", "fill", *TEXT]),
+    ("progress", "boolean", [1, "true", [True]]),
+    ("previews", "boolean", [0, "", {}]),
     ("acceleration", "string", ["turbo", 1, ["low"]]),
     ("inputs", "object", ["x", 1, True, ["x"]]),
     ("safety", "object", ["x", 1, True, ["x"]]),

@@ -6,11 +6,13 @@ import pytest
 from underpaint.wire import (
     Acknowledgement,
     AuthenticationResult,
+    CancelResult,
     FoundModel,
     ImageResult,
     MediaDeleteResult,
     MediaUploadResult,
     ModelSearchResult,
+    PictureProgress,
     Pong,
     ProcessingStatus,
     TaskDetailsResult,
@@ -108,6 +110,51 @@ CASES: list[tuple[Result, dict[str, object]]] = [
     (
         ProcessingStatus(task_type="imageInference", task_uuid="t", progress=0),
         {"taskType": "imageInference", "taskUUID": "t", "status": "processing", "progress": 0},
+    ),
+    (
+        ProcessingStatus(task_type="imageInference", task_uuid="t", progress=40, seconds_left=1.2499),
+        {
+            "taskType": "imageInference",
+            "taskUUID": "t",
+            "status": "processing",
+            "progress": 40,
+            "secondsLeft": 1.2,
+        },
+    ),
+    (
+        PictureProgress(task_uuid="t", result_index=0, status="queued", position=0),
+        {
+            "taskType": "imageInference",
+            "taskUUID": "t",
+            "resultIndex": 0,
+            "status": "queued",
+            "position": 0,
+        },
+    ),
+    (
+        PictureProgress(
+            task_uuid="t",
+            result_index=1,
+            status="running",
+            step=3,
+            steps=20,
+            seconds_left=7.06,
+            preview_data_uri="data:image/jpeg;base64,AAAA",
+        ),
+        {
+            "taskType": "imageInference",
+            "taskUUID": "t",
+            "resultIndex": 1,
+            "status": "running",
+            "step": 3,
+            "steps": 20,
+            "secondsLeft": 7.1,
+            "previewDataURI": "data:image/jpeg;base64,AAAA",
+        },
+    ),
+    (
+        CancelResult(task_uuid="t", status="cancelled"),
+        {"taskType": "cancelTask", "taskUUID": "t", "status": "cancelled"},
     ),
     (
         ModelSearchResult(task_uuid="t", total_results=41, results=[MODEL]),

@@ -8,6 +8,7 @@ from underpaint.wire import (
     MAX_TASKS,
     TASK_MODELS,
     AuthenticationTask,
+    CancelTask,
     GetResponseTask,
     GetTaskDetailsTask,
     ImageInferenceTask,
@@ -97,6 +98,7 @@ def test_a_request_may_hold_as_many_tasks_as_documented() -> None:
         ),
         ({"taskType": "getResponse", "taskUUID": TASK_UUID}, GetResponseTask(task_uuid=TASK_UUID)),
         ({"taskType": "getTaskDetails", "taskUUID": TASK_UUID}, GetTaskDetailsTask(task_uuid=TASK_UUID)),
+        ({"taskType": "cancelTask", "taskUUID": TASK_UUID}, CancelTask(task_uuid=TASK_UUID)),
         (
             {"taskType": "modelSearch", "taskUUID": TASK_UUID},
             ModelSearchTask(task_uuid=TASK_UUID, visibility="all", limit=20, offset=0),
@@ -162,6 +164,7 @@ def test_a_task_is_read(raw: dict[str, object], task: Task) -> None:
         ({"taskType": "mediaStorage", "operation": "upload"}, "missingMedia", "media"),
         ({"taskType": "getResponse", "taskUUID": None}, "missingTaskUUID", "taskUUID"),
         ({"taskType": "getTaskDetails", "taskUUID": "a b"}, "invalidTaskUUID", "taskUUID"),
+        ({"taskType": "cancelTask", "taskUUID": None}, "missingTaskUUID", "taskUUID"),
         ({"taskType": "modelSearch", "limit": 0}, "invalidLimit", "limit"),
         ({"taskType": "modelSearch", "limit": 101}, "invalidLimit", "limit"),
         ({"taskType": "modelSearch", "offset": -1}, "invalidOffset", "offset"),

@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from underpaint.database import open_database
 from underpaint.server.access import Access
 from underpaint.server.dispatch import Dispatcher
-from underpaint.server.guard import TASK_PATHS, Guard
+from underpaint.server.guard import TASK_PATHS, TASKS_FOLDER, Guard
 from underpaint.server.health import get_health, get_metrics, get_readiness
-from underpaint.server.http import post_tasks
+from underpaint.server.http import delete_task, post_tasks
 from underpaint.server.images import get_image
 from underpaint.server.keys import KeyRing
 from underpaint.server.landing import get_landing
@@ -74,6 +74,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
             WebSocketRoute(path, serve_socket),
         ]
     routes += [
+        Route(f"{TASKS_FOLDER}{{task_uuid}}", delete_task, methods=["DELETE"]),
         Route("/images/{name}", get_image, methods=["GET"]),
         Route("/healthz", get_health, methods=["GET"]),
         Route("/readyz", get_readiness, methods=["GET"]),

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from underpaint.server.access import is_loopback
 
-ALLOWED_METHODS = "GET, HEAD, POST, OPTIONS"
+ALLOWED_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, X-SDK-Name, X-SDK-Version"
 PREFLIGHT_AGE_S = 600
 

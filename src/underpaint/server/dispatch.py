@@ -6,6 +6,7 @@ import time
 
 from underpaint.server.metrics import Metrics, Outcome
 from underpaint.server.studio import Studio
+from underpaint.studio import Cancellation, OnProgress
 from underpaint.studio.caller import Caller, Reply
 from underpaint.wire import TaskError, task_identity
 
@@ -25,14 +26,24 @@ class Dispatcher:
         self._metrics = metrics
         self.stopping = asyncio.Event()
 
-    async def perform(self, raw: object, caller: Caller, *, hold_s: float = 0.0) -> Reply:
+    async def perform(
+        self,
+        raw: object,
+        caller: Caller,
+        *,
+        hold_s: float = 0.0,
+        on_progress: OnProgress | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Reply:
         """Answer one task, also if the studio fails in a way that nobody foresaw: a task without an answer
         would keep its client waiting until its timeout.
         """
         task_type, task_uuid = task_identity(raw)
         began_s = time.monotonic()
         try:
-            reply = await self._studio.perform(raw, caller, hold_s=hold_s)
+            reply = await self._studio.perform(
+                raw, caller, hold_s=hold_s, on_progress=on_progress, cancellation=cancellation
+            )
         except Exception:
             log.exception("the studio failed", extra={"taskUUID": task_uuid, "taskType": task_type})
             reply = refusal(
@@ -55,11 +66,13 @@ class Dispatcher:
         )
         return reply
 
-    async def perform_unless_stopping(self, raw: object, caller: Caller) -> Reply:
+    async def perform_unless_stopping(
+        self, raw: object, caller: Caller, *, cancellation: Cancellation | None = None
+    ) -> Reply:
         """Like `perform`, but when the process ends first, say so: the caller of a POST has nobody else to
         ask.
         """
-        work = asyncio.ensure_future(self.perform(raw, caller))
+        work = asyncio.ensure_future(self.perform(raw, caller, cancellation=cancellation))
         stop = asyncio.ensure_future(self.stopping.wait())
         try:
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)

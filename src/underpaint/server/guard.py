@@ -16,6 +16,8 @@ from underpaint.wire import TaskError
 
 TASK_PATHS = ("/", "/v1", "/v1/")
 """Clients send to the URL that they were given, and add no path to it."""
+TASKS_FOLDER = "/v1/tasks/"
+"""Where each task has a URL of its own, to be deleted."""
 
 
 class Guard:
@@ -50,7 +52,8 @@ class Guard:
         changes_something = request.method not in {"GET", "HEAD"}
         origin = request.headers.get("origin")
         reason = await _why_refused(services, request.headers, origin if changes_something else None)
-        shared = origin if reason is None and changes_something and scope["path"] in TASK_PATHS else None
+        for_tasks = _place(scope["path"]) == "tasks"
+        shared = origin if reason is None and changes_something and for_tasks else None
 
         async def count_and_send(message: Message) -> None:
             nonlocal status_code
@@ -63,7 +66,7 @@ class Guard:
         app: ASGIApp
         if reason is not None:
             app = _refused(reason)
-        elif request.method == "OPTIONS" and scope["path"] in TASK_PATHS:
+        elif request.method == "OPTIONS" and for_tasks:
             app = Response(status_code=204, headers={"Allow": ALLOWED_METHODS})
         else:
             app = self._app
@@ -98,4 +101,6 @@ _PLACES: Mapping[str, str] = dict.fromkeys(TASK_PATHS, "tasks") | dict.fromkeys(
 
 
 def _place(path: str) -> str:
-    return "images" if path.startswith("/images/") else _PLACES.get(path, "other")
+    if path.startswith("/images/"):
+        return "images"
+    return "tasks" if path.startswith(TASKS_FOLDER) else _PLACES.get(path, "other")

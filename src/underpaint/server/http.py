@@ -1,7 +1,8 @@
-"""POST: an array of tasks in, the results and errors of all of them out."""
+"""POST: an array of tasks in, the results and errors of all of them out. DELETE: a task ends early."""
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +11,8 @@ from underpaint.server.addresses import base_url
 from underpaint.server.dispatch import refusal
 from underpaint.server.reading import read_body, read_tasks
 from underpaint.server.replies import error_response, json_response
-from underpaint.server.services import services_of
+from underpaint.server.services import Services, services_of
+from underpaint.studio import Cancellation
 from underpaint.studio.caller import Caller, Reply
 from underpaint.wire import AuthenticationTask, Pong, TaskError, http_reply, parse_task, task_identity
 
@@ -38,22 +40,59 @@ async def post_tasks(request: Request) -> Response:
     except TaskError as error:
         return error_response(error)
     caller = Caller(owner=owner, base_url=base_url(request, services.settings.public_url))
+    cancellations = [Cancellation() for _ in tasks]
 
-    async def answer(raw: object) -> Reply:
+    async def answer(raw: object, cancellation: Cancellation) -> Reply:
         match task_identity(raw)[0]:
             case "ping":
                 return Reply(data=(Pong().item(),))
             case "authentication":
                 return refusal(_MISPLACED, raw)
             case _:
-                return await services.dispatcher.perform_unless_stopping(raw, caller)
+                return await services.dispatcher.perform_unless_stopping(
+                    raw, caller, cancellation=cancellation
+                )
 
-    replies = await asyncio.gather(*(answer(raw) for raw in tasks))
+    watching = asyncio.ensure_future(_cancel_when_gone(request, services, cancellations))
+    try:
+        replies = await asyncio.gather(*map(answer, tasks, cancellations))
+    finally:
+        watching.cancel()
+    return _response(replies)
+
+
+async def delete_task(request: Request) -> Response:
+    """Cancel the task that the path names: what the task cancelTask does, for whoever has only its UUID and a key."""
+    services = services_of(request)
+    try:
+        owner = await services.access.owner_of(_bearer_key(request.headers.get("authorization")))
+    except TaskError as error:
+        return error_response(error)
+    caller = Caller(owner=owner, base_url=base_url(request, services.settings.public_url))
+    raw = {"taskType": "cancelTask", "taskUUID": request.path_params["task_uuid"]}
+    return _response([await services.dispatcher.perform_unless_stopping(raw, caller)])
+
+
+def _response(replies: Sequence[Reply]) -> Response:
     status_code, envelope = http_reply(
         [dict(item) for reply in replies for item in reply.data],
         [(status_code, dict(item)) for reply in replies for status_code, item in reply.errors],
     )
     return json_response(status_code, envelope)
+
+
+async def _cancel_when_gone(
+    request: Request, services: Services, cancellations: Sequence[Cancellation]
+) -> None:
+    """Wait until the client takes its connection away, which is all that can still come from it."""
+    if not services.settings.cancel_on_disconnect:
+        return
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    # Who is cut off by the end of the server may ask the next one, where the tasks go on.
+    if not services.draining:
+        for cancellation in cancellations:
+            cancellation.request()
 
 
 def _bearer_key(header: str | None) -> str | None:

@@ -88,7 +88,7 @@ class Metrics:
 
     def count_request(self, place: str, method: str, status_code: int, seconds: float) -> None:
         """Count an answered HTTP request. `place` must be one of few."""
-        known = method if method in {"GET", "HEAD", "POST", "OPTIONS"} else "other"
+        known = method if method in {"GET", "HEAD", "POST", "DELETE", "OPTIONS"} else "other"
         self._requests.labels(place, known, str(status_code)).inc()
         self._request_seconds.labels(place).observe(seconds)
 

@@ -43,6 +43,7 @@ class Session:
         connection: the open socket, None while there is none.
         kept: frames to send once there is one again.
         lost_s: when the last socket went.
+        when_lost: called when a socket goes and there is no other.
     """
 
     owner: str
@@ -51,6 +52,7 @@ class Session:
     kept: deque[str] = field(default_factory=deque)
     kept_bytes: int = 0
     lost_s: float = 0.0
+    when_lost: set[Callable[[], None]] = field(default_factory=set)
 
 
 class Sessions:
@@ -110,6 +112,8 @@ class Sessions:
         while len(self._lost) > MAX_SESSIONS:
             self._drop_oldest()
         self._expire()
+        for call in tuple(session.when_lost):
+            call()
 
     async def deliver(self, session: Session, frame: str, *, keep: bool) -> None:
         """Send a frame, over whichever connection the session has; without one keep it, if it is worth

@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
@@ -19,7 +19,8 @@ from underpaint.server.dispatch import refusal
 from underpaint.server.reading import read_tasks
 from underpaint.server.services import Services, services_of
 from underpaint.server.sessions import Session
-from underpaint.studio.caller import Caller, Reply
+from underpaint.studio import Cancellation
+from underpaint.studio.caller import Caller, Item, Reply
 from underpaint.wire import (
     AuthenticationResult,
     AuthenticationTask,
@@ -27,6 +28,7 @@ from underpaint.wire import (
     TaskError,
     frames,
     parse_task,
+    progress_frames,
     task_identity,
 )
 
@@ -214,8 +216,25 @@ class SocketConnection:
         """Perform a task, and answer to the session: by then, that can be another connection, or none."""
         caller = Caller(owner=session.owner, base_url=self._base_url)
         came_in_time = not self._services.draining
+        cancellation = Cancellation()
+
+        async def report(items: Sequence[Item]) -> None:
+            # Without a connection it is lost: nobody wants to know how far a task was.
+            for frame in progress_frames([dict(item) for item in items]):
+                if session.connection is not None:
+                    await session.connection.send(_encode(frame))
+
+        def give_up() -> None:
+            # Who is cut off by the end of the server asks the next one, where the task goes on.
+            if not self._services.draining:
+                cancellation.request()
+
+        if self._services.settings.cancel_on_disconnect:
+            session.when_lost.add(give_up)
         try:
-            reply = await self._services.dispatcher.perform(raw, caller, hold_s=HOLD_S)
+            reply = await self._services.dispatcher.perform(
+                raw, caller, hold_s=HOLD_S, on_progress=report, cancellation=cancellation
+            )
             if came_in_time and self._services.draining and _is_interrupted(reply):
                 # The task goes on after the restart. An error would end it for its client; the close frame makes the
                 # client come back and ask.
@@ -223,6 +242,7 @@ class SocketConnection:
             for frame in _frames(reply):
                 await self._services.sessions.deliver(session, _encode(frame), keep="data" in frame)
         finally:
+            session.when_lost.discard(give_up)
             self._in_flight -= 1
             self._last_message_s = time.monotonic()
 

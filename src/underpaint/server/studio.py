@@ -7,6 +7,7 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from underpaint.settings import Settings
+from underpaint.studio import Cancellation, OnProgress
 from underpaint.studio.caller import Caller, Reply
 
 
@@ -45,8 +46,18 @@ class OpenedImage(Protocol):
 class Studio(Protocol):
     """The floor below."""
 
-    async def perform(self, raw: object, caller: Caller, *, hold_s: float = 0.0) -> Reply:
-        """Run one task. Does not raise; when cancelled, the work goes on and getResponse has its results."""
+    async def perform(
+        self,
+        raw: object,
+        caller: Caller,
+        *,
+        hold_s: float = 0.0,
+        on_progress: OnProgress | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Reply:
+        """Run one task. Does not raise; when cancelled, the work goes on and getResponse has its results. What ends
+        the work of a synchronous task is `cancellation`.
+        """
 
     async def open_image(self, image_uuid: str, extension: str) -> OpenedImage | None:
         """A stored image, None where there is none (any more)."""

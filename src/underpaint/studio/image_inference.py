@@ -8,31 +8,27 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from underpaint.catalog import (
-    Catalog,
-    CatalogError,
-    ModelEntry,
-    ModelListUnreadable,
-    ModelNotInstalled,
-)
-from underpaint.catalog.download import DownloadFailed, local_files
-from underpaint.engine.messages import Failed, JobRequest, Picture, Progress
+from underpaint.catalog import Catalog, ModelEntry
+from underpaint.engine.messages import Failed, Picture
 from underpaint.engine.process import EngineProcess, Outcome
-from underpaint.images import EXTENSIONS, encode_image, fit_image
+from underpaint.images import EXTENSIONS, encode_image
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller
+from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
 from underpaint.studio.making import picture_parameters
+from underpaint.studio.outlook import Outlook
 from underpaint.studio.pictures import Pictures
-from underpaint.studio.requests import UnknownScheduler, Wishes, checked_scheduler, job_requests
+from underpaint.studio.preparing import Preparation, Prepared
+from underpaint.studio.progress import OnProgress, Reporter
+from underpaint.studio.requests import Wishes, job_requests
+from underpaint.studio.run import Run
 from underpaint.wire import ImageInferenceTask, TaskError, parse_task
 
 log = logging.getLogger(__name__)
@@ -42,42 +38,18 @@ MAX_ATTEMPTS = 3
 _RANDOM_SEED_BITS = 32
 """Drawn seeds stay below 2^32, which every JSON reader keeps exact."""
 
-_ERROR_CODES = {"modelLoad": "modelNotReady", "stopping": "serviceUnavailable"}
+_ERROR_CODES = {"modelLoad": "modelNotReady"}
 """By the engine's failure codes; all others are inferenceError."""
 
 
-class Run:
-    """A task that is being worked on."""
+class _Arrival:
+    """A task that is being checked, and not accepted yet."""
 
-    def __init__(self, record: TaskRecord, jobs: tuple[JobRequest, ...]) -> None:
-        self.record = record
-        self.jobs = jobs
-        self.finished = asyncio.Event()
-        """Set when the task has its outcome, in the journal too."""
-        self.interrupted = False
-        """Whether the server stopped before the task had an outcome; it goes on after a restart."""
-        self._steps: dict[str, float] = {}
-
-    def note(self, progress: Progress) -> None:
-        """Take in how far a job is."""
-        self._steps[progress.job_id] = progress.step / max(1, progress.steps)
-
-    @property
-    def percent(self) -> int:
-        """Share of the work that is done, 0 to 99."""
-        return min(99, int(100 * sum(self._steps.values()) / len(self.jobs)))
-
-    @property
-    def started(self) -> int:
-        """How many of its jobs the engine has begun."""
-        return len(self._steps)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    entry: ModelEntry
-    location: Path
-    picture: Picture | None
+    def __init__(self, key: tuple[str, str], cancellation: Cancellation) -> None:
+        self.key = key
+        self.cancellation = cancellation
+        self.over = asyncio.Event()
+        """Set when it is accepted or refused."""
 
 
 class ImageInference:
@@ -93,37 +65,95 @@ class ImageInference:
         engine: EngineProcess,
     ) -> None:
         self._settings = settings
-        self._catalog = catalog
+        self._preparation = Preparation(settings=settings, catalog=catalog, pictures=pictures)
         self._pictures = pictures
         self._journal = journal
         self._engine = engine
         self._runs: dict[tuple[str, str], Run] = {}
+        self._arrivals: set[_Arrival] = set()
         self._work: set[asyncio.Task[None]] = set()
+        self._reports: set[asyncio.Task[None]] = set()
+        self.outlook = Outlook(engine, self._runs.values)
+        """When the pictures will be done."""
 
     @property
     def jobs_waiting(self) -> int:
         """Pictures that are accepted and that the engine has not begun."""
-        return sum(len(run.jobs) - run.started for run in self._runs.values())
+        return sum(run.waiting for run in self._runs.values())
 
     @property
     def jobs_running(self) -> int:
-        """Pictures that the engine has begun."""
-        return sum(run.started for run in self._runs.values())
+        """Pictures that the engine is making."""
+        return sum(run.running for run in self._runs.values())
 
     def find(self, owner: str, task_uuid: str) -> Run | None:
         """A task that is being worked on."""
         return self._runs.get((owner, task_uuid))
 
-    async def accept(self, task: ImageInferenceTask, raw: Mapping[str, Any], caller: Caller) -> Run:
+    async def accept(
+        self,
+        task: ImageInferenceTask,
+        raw: Mapping[str, Any],
+        caller: Caller,
+        *,
+        cancellation: Cancellation,
+        on_progress: OnProgress | None = None,
+    ) -> Run:
         """Check a task, write it down and begin with it.
 
+        Args:
+            task: what is asked for.
+            raw: the task as JSON gave it.
+            caller: who asks.
+            cancellation: ends the task, from now on.
+            on_progress: is told how far it is, if the task asks for that.
+
         Raises:
-            TaskError: it is not acceptable; nothing of it is kept.
+            TaskError: it is not acceptable, or was cancelled before it was accepted; nothing of it is kept.
         """
+        arrival = _Arrival((caller.owner, task.task_uuid), cancellation)
+        self._arrivals.add(arrival)
+        try:
+            return await self._accept(task, raw, caller, cancellation, on_progress)
+        finally:
+            self._arrivals.discard(arrival)
+            arrival.over.set()
+
+    async def cancel(self, owner: str, task_uuid: str) -> bool:
+        """End a task that is not over, and wait until it is, and its caller has its answer.
+
+        Returns:
+            Whether there was anything to end. A task whose pictures are all made still ends well.
+        """
+        key = (owner, task_uuid)
+        arrivals = [arrival for arrival in self._arrivals if arrival.key == key]
+        for arrival in arrivals:
+            arrival.cancellation.request()
+        for arrival in arrivals:
+            await arrival.over.wait()
+        run = self._runs.get(key)
+        if run is not None:
+            run.cancellation.request()
+            await run.finished.wait()
+            await run.answered.wait()
+        return bool(arrivals) or run is not None
+
+    async def give_up(self, record: TaskRecord) -> None:
+        """Write down that an accepted task is cancelled on which nothing works any more."""
+        await self._fail(record, TaskError("taskCancelled", CANCELLED))
+
+    async def _accept(
+        self,
+        task: ImageInferenceTask,
+        raw: Mapping[str, Any],
+        caller: Caller,
+        cancellation: Cancellation,
+        on_progress: OnProgress | None,
+    ) -> Run:
         if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
             raise _conflict(task.task_uuid)
         self._check_room(task.number_results)
-        prepared = await self._prepare(task)
+        prepared = await self._preparation.prepare_unless_cancelled(task, cancellation)
         request = {name: value for name, value in raw.items() if name not in ("seedImage", "inputs")}
         ttl_s = float(task.ttl_s or self._settings.result_ttl_s)
         if prepared.picture is not None:
@@ -143,7 +173,23 @@ class ImageInference:
         if not await asyncio.to_thread(self._journal.accept, record):
             await self._discard_seed(record)
             raise _conflict(task.task_uuid)
-        return self._begin(record, task, prepared)
+        if not (task.progress or task.previews):
+            on_progress = None
+        run = self._begin(
+            record,
+            task,
+            prepared,
+            cancellation,
+            awaited=not record.asynchronous,
+            previews=task.previews and on_progress is not None,
+        )
+        if on_progress is not None:
+            _keep(
+                self._reports,
+                Reporter(run, self.outlook, on_progress).report(),
+                f"progress of {task.task_uuid}",
+            )
+        return run
 
     async def resume(self) -> None:
         """Begin again with the tasks that a stopped or crashed server left unfinished."""
@@ -157,7 +203,9 @@ class ImageInference:
                     )
                 task = parse_task(record.request)
                 assert isinstance(task, ImageInferenceTask), "only imageInference tasks are written down"
-                self._begin(record, task, await self._prepare(task))
+                self._begin(
+                    record, task, await self._preparation.prepare(task), Cancellation(), awaited=False
+                )
             except TaskError as error:
                 await self._fail(record, error)
 
@@ -170,49 +218,12 @@ class ImageInference:
         """Wait until every task has noticed that the engine has stopped."""
         if self._work:
             await asyncio.wait(self._work)
+        for report in self._reports:
+            report.cancel()
 
     def _check_room(self, results: int) -> None:
         if self.jobs_waiting + self.jobs_running + results > self._settings.queue_limit:
             raise TaskError("rateLimitExceeded", "the queue is full; try again later")
-
-    async def _prepare(self, task: ImageInferenceTask) -> _Prepared:
-        if task.check_nsfw and not self._settings.skip_nsfw_check:
-            raise TaskError(
-                "unsupportedParameter",
-                "'checkNSFW' is not supported by this server: it has no safety checker and does not pretend to. Its "
-                "setting skip_nsfw_check makes it run such tasks unchecked.",
-                parameter="checkNSFW",
-            )
-        entry = self._resolve(task.model)
-        try:
-            checked_scheduler(task.scheduler, entry)
-        except UnknownScheduler as unknown:
-            raise TaskError(
-                "invalidScheduler",
-                f"{unknown}; 'allowedValues' lists those it can run with.",
-                parameter="scheduler",
-                type="string",
-                allowed_values=list(unknown.known),
-            ) from None
-        picture = None
-        if task.seed_image is not None:
-            image = await self._pictures.read(task.seed_image, parameter="seedImage")
-            picture = await asyncio.to_thread(_fitted, image, task)
-        try:
-            location = await asyncio.to_thread(local_files, entry)
-        except DownloadFailed as failure:
-            raise TaskError("modelNotReady", str(failure), parameter="model") from None
-        return _Prepared(entry=entry, location=location, picture=picture)
-
-    def _resolve(self, air: str) -> ModelEntry:
-        try:
-            return self._catalog.resolve(air)
-        except ModelNotInstalled as missing:
-            raise TaskError("modelNotReady", str(missing), parameter="model", type="string") from None
-        except ModelListUnreadable as damaged:
-            raise TaskError("internalServerError", str(damaged)) from None
-        except CatalogError as refusal:
-            raise TaskError("invalidModel", str(refusal), parameter="model", type="string") from None
 
     async def _keep_seed(self, picture: Picture, owner: str, ttl_s: float) -> str:
         image = Image.fromarray(picture)
@@ -221,7 +232,16 @@ class ImageInference:
             data, extension="png", kind="seed", size=image.size, owner=owner, ttl_s=ttl_s
         )
 
-    def _begin(self, record: TaskRecord, task: ImageInferenceTask, prepared: _Prepared) -> Run:
+    def _begin(
+        self,
+        record: TaskRecord,
+        task: ImageInferenceTask,
+        prepared: Prepared,
+        cancellation: Cancellation,
+        *,
+        awaited: bool,
+        previews: bool = False,
+    ) -> Run:
         wishes = Wishes(
             prompt=task.positive_prompt,
             negative_prompt=task.negative_prompt,
@@ -235,13 +255,12 @@ class ImageInference:
             seed=record.seed,
             results=task.number_results,
             clip_skip=task.clip_skip,
+            previews=previews,
         )
         jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)
-        run = Run(record, jobs)
+        run = Run(record, jobs, cancellation, awaited=awaited)
         self._runs[record.owner, record.task_uuid] = run
-        work = asyncio.create_task(self._work_on(run, task, prepared.entry), name=f"task {record.task_uuid}")
-        self._work.add(work)
-        work.add_done_callback(self._work.discard)
+        _keep(self._work, self._work_on(run, task, prepared.entry), f"task {record.task_uuid}")
         return run
 
     async def _work_on(self, run: Run, task: ImageInferenceTask, entry: ModelEntry) -> None:
@@ -249,11 +268,15 @@ class ImageInference:
         record = run.record
         try:
             outcomes = self._engine.submit(run.jobs, on_progress=run.note)
+            run.cancellation.stops(partial(self._engine.cancel, [job.job_id for job in run.jobs]))
             results = [
                 self._result(run, position, outcome, task, entry) for position, outcome in enumerate(outcomes)
             ]
             failures = [failure for failure in await asyncio.gather(*results) if failure is not None]
-            if any(failure.code == "stopping" for failure in failures):
+            codes = {failure.code for failure in failures}
+            if "cancelled" in codes:
+                await self._fail(record, TaskError("taskCancelled", CANCELLED))
+            elif "stopping" in codes:
                 run.interrupted = True
             elif failures:
                 code = _ERROR_CODES.get(failures[0].code, "inferenceError")
@@ -286,6 +309,7 @@ class ImageInference:
     ) -> Failed | None:
         """Wait for one picture and store it; the failure, if it does not come."""
         finished = await outcome
+        run.note_done(run.jobs[position].job_id)
         if isinstance(finished, Failed):
             return finished
         job = run.jobs[position]
@@ -322,14 +346,16 @@ class ImageInference:
             await self._pictures.discard_seed(record.request["seedImage"])
 
 
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:
+    """Start something that nobody waits for: the event loop itself holds it but weakly."""
+    task = asyncio.create_task(work, name=name)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
 def _conflict(task_uuid: str) -> TaskError:
     return TaskError(
         "conflictTaskUUID",
         f"a task {task_uuid} was already accepted; getResponse has its results",
         parameter="taskUUID",
     )
-
-
-def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:
-    fitted = fit_image(image, width_px=task.width, height_px=task.height, mode=task.fit)
-    return np.asarray(fitted, dtype=np.uint8)

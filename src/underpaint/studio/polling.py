@@ -50,7 +50,10 @@ class Polling:
             return await outcome_reply(record, self._pictures, status="success")
         so_far = () if hold_s > 0 else (await outcome_reply(record, self._pictures, status="success")).data
         processing = ProcessingStatus(
-            task_type=record.task_type, task_uuid=record.task_uuid, progress=run.percent
+            task_type=record.task_type,
+            task_uuid=record.task_uuid,
+            progress=run.percent,
+            seconds_left=self._inference.outlook.task_seconds_left(run),
         )
         return Reply(data=(*so_far, processing.item()))
 

@@ -38,6 +38,8 @@ class Wishes:
     seed: int
     results: int = 1
     clip_skip: int = 0
+    previews: bool = False
+    """Whether progress shows what the picture is becoming."""
 
 
 def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: str) -> tuple[JobRequest, ...]:
@@ -73,6 +75,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         strength=wishes.strength,
         picture=wishes.picture,
         clip_skip=wishes.clip_skip,
+        previews=wishes.previews,
     )
     return (
         first,

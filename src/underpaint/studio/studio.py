@@ -15,21 +15,27 @@ from typing import Any, cast
 from sqlalchemy import Engine
 
 from underpaint.catalog import Catalog, CatalogError
-from underpaint.engine.messages import EngineOptions, ModelReference
+from underpaint.engine.messages import ModelReference
 from underpaint.engine.process import EngineProcess
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller, Reply
-from underpaint.studio.image_inference import ImageInference, Run
+from underpaint.studio.cancellation import Cancellation
+from underpaint.studio.cancelling import cancel_task
+from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal
 from underpaint.studio.model_search import search_models
+from underpaint.studio.options import engine_options
 from underpaint.studio.pictures import OpenedImage, Pictures
 from underpaint.studio.polling import Polling
+from underpaint.studio.progress import OnProgress
 from underpaint.studio.replies import outcome_reply
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
+from underpaint.studio.run import Run
 from underpaint.studio.uploads import Uploads
 from underpaint.wire import (
     Acknowledgement,
+    CancelTask,
     GetResponseTask,
     GetTaskDetailsTask,
     ImageInferenceTask,
@@ -82,7 +88,15 @@ class Studio:
         self._polling = Polling(inference=self._inference, journal=journal, pictures=pictures)
         self._draining = False
 
-    async def perform(self, raw: object, caller: Caller, *, hold_s: float = 0.0) -> Reply:
+    async def perform(
+        self,
+        raw: object,
+        caller: Caller,
+        *,
+        hold_s: float = 0.0,
+        on_progress: OnProgress | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Reply:
         """Run one task and answer it. Never raises.
 
         An asynchronous task is answered with its acknowledgement, a synchronous one with its outcome. Cancelling this
@@ -91,10 +105,18 @@ class Studio:
         Args:
             raw: the task as JSON gave it.
             caller: who sent it.
-            hold_s: how long a getResponse may be held open for a first result.
+            hold_s: how long a getResponse may be held open for its task's end.
+            on_progress: is told how far the task is, if the task asks for that: for an asynchronous one also after its
+                acknowledgement. Never called once the task's outcome can be had.
+            cancellation: ends a synchronous task whose caller has gone. An asynchronous one goes on.
         """
         try:
-            return await self._perform(parse_task(raw), cast("Mapping[str, Any]", raw), caller, hold_s)
+            task = parse_task(raw)
+            if isinstance(task, ImageInferenceTask):
+                return await self._infer(
+                    task, cast("Mapping[str, Any]", raw), caller, on_progress, cancellation or Cancellation()
+                )
+            return await self._perform(task, caller, hold_s)
         except TaskError as error:
             return _error_reply(error, raw)
         except Exception:
@@ -139,33 +161,55 @@ class Studio:
                 log.exception("removing what has expired failed; trying again later")
             await asyncio.sleep(SWEEP_INTERVAL_S)
 
-    async def _perform(self, task: Task, raw: Mapping[str, Any], caller: Caller, hold_s: float) -> Reply:
+    async def _perform(self, task: Task, caller: Caller, hold_s: float) -> Reply:
         match task:
             case GetResponseTask():
                 return await self._polling.get_response(task, caller, hold_s=hold_s)
             case GetTaskDetailsTask():
                 return await self._polling.get_details(task, caller)
+            case CancelTask():
+                return await cancel_task(task, caller, inference=self._inference, journal=self._journal)
             case ModelSearchTask():
                 return await asyncio.to_thread(search_models, task, self._catalog)
-        if self._draining:
-            raise TaskError("serviceUnavailable", "the server is stopping; try again later")
-        match task:
             case ImageUploadTask():
+                self._refuse_while_draining()
                 return await self._uploads.upload(task, caller)
             case MediaStorageTask():
+                self._refuse_while_draining()
                 return await self._uploads.media(task, caller)
-            case ImageInferenceTask():
-                run = await self._inference.accept(task, raw, caller)
-                if task.delivery_method == "async":
-                    accepted = Acknowledgement(task_type=task.task_type, task_uuid=task.task_uuid)
-                    return Reply(data=(accepted.item(),))
-                return await self._outcome(run)
             case _:
                 raise TaskError(
                     "unsupportedTaskType",
                     f"a task of type '{task.task_type}' belongs to the connection, not into a list of tasks",
                     parameter="taskType",
                 )
+
+    async def _infer(
+        self,
+        task: ImageInferenceTask,
+        raw: Mapping[str, Any],
+        caller: Caller,
+        on_progress: OnProgress | None,
+        cancellation: Cancellation,
+    ) -> Reply:
+        self._refuse_while_draining()
+        if task.delivery_method == "async":
+            await self._inference.accept(
+                task, raw, caller, cancellation=Cancellation(), on_progress=on_progress
+            )
+            accepted = Acknowledgement(task_type=task.task_type, task_uuid=task.task_uuid)
+            return Reply(data=(accepted.item(),))
+        run = await self._inference.accept(
+            task, raw, caller, cancellation=cancellation, on_progress=on_progress
+        )
+        try:
+            return await self._outcome(run)
+        finally:
+            run.answered.set()
+
+    def _refuse_while_draining(self) -> None:
+        if self._draining:
+            raise TaskError("serviceUnavailable", "the server is stopping; try again later")
 
     async def _outcome(self, run: Run) -> Reply:
         timeout_s = self._settings.sync_timeout_s
@@ -202,7 +246,8 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
         max_bytes=settings.max_image_bytes,
         timeout_s=settings.fetch_timeout_s,
     )
-    engine = EngineProcess(_engine_options(settings, catalog), stall_s=settings.engine_stall_s)
+    options = engine_options(settings, preload=_preloaded(settings, catalog))
+    engine = EngineProcess(options, stall_s=settings.engine_stall_s)
     async with Fetcher(policy) as fetcher:
         pictures = Pictures(
             store=ImageStore(settings.data_dir / "images"),
@@ -226,21 +271,17 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
             await studio.drain(grace_s=0.0)
 
 
-def _engine_options(settings: Settings, catalog: Catalog) -> EngineOptions:
-    preload = None
+def _preloaded(settings: Settings, catalog: Catalog) -> ModelReference | None:
+    """The default model, unless it would have to be downloaded."""
     try:
         entry = catalog.resolve(settings.default_model)
-        if entry.files is not None and entry.files.form != "hub":
-            preload = ModelReference(architecture=entry.architecture, location=Path(entry.files.location))
     except CatalogError as failure:
         log.warning("the default model cannot be loaded ahead: %s", failure)
-    return EngineOptions(
-        device=settings.device,
-        dtype=settings.dtype,
-        threads=settings.threads,
-        models_loaded=settings.models_loaded,
-        max_rows=settings.max_rows,
-        preload=preload,
+        return None
+    if entry.files is None or entry.files.form == "hub":
+        return None
+    return ModelReference(
+        architecture=entry.architecture, location=Path(entry.files.location), config=entry.files.config
     )
 
 

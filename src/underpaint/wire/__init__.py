@@ -1,7 +1,7 @@
 """The task protocol as types: tasks in, results and errors out. No input or output happens here."""
 
 from underpaint.wire.air import Air
-from underpaint.wire.envelope import frames, http_reply
+from underpaint.wire.envelope import frames, http_reply, progress_frames
 from underpaint.wire.errors import ERROR_CODES, ErrorCode, TaskError, find_error_code
 from underpaint.wire.image_inference import (
     BLANK_PROMPT,
@@ -13,15 +13,17 @@ from underpaint.wire.image_inference import (
     PromptWeighting,
 )
 from underpaint.wire.model_search import ModelSearchTask
-from underpaint.wire.polling import GetResponseTask, GetTaskDetailsTask
+from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
 from underpaint.wire.results import (
     Acknowledgement,
     AuthenticationResult,
+    CancelResult,
     FoundModel,
     ImageResult,
     MediaDeleteResult,
     MediaUploadResult,
     ModelSearchResult,
+    PictureProgress,
     Pong,
     ProcessingStatus,
     TaskDetailsResult,
@@ -44,6 +46,8 @@ __all__ = [
     "Air",
     "AuthenticationResult",
     "AuthenticationTask",
+    "CancelResult",
+    "CancelTask",
     "DeliveryMethod",
     "ErrorCode",
     "Fit",
@@ -60,6 +64,7 @@ __all__ = [
     "ModelSearchTask",
     "OutputFormat",
     "OutputType",
+    "PictureProgress",
     "PingTask",
     "Pong",
     "ProcessingStatus",
@@ -74,5 +79,6 @@ __all__ = [
     "json_schema",
     "parse_request",
     "parse_task",
+    "progress_frames",
     "task_identity",
 ]

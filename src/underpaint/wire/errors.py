@@ -61,6 +61,7 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
             400, "A task with this taskUUID was already accepted; getResponse has its results."
         ),
         "taskNotFound": _code(404, "No task with this taskUUID was accepted under this key."),
+        "taskCancelled": _code(400, "The task was cancelled. It may be sent again under its taskUUID."),
         "taskExpired": _code(404, "The task was accepted, but its results are no longer kept."),
         "mediaNotFound": _code(404, "No stored image has this UUID."),
         # Models

@@ -132,6 +132,9 @@ class ImageInferenceTask(IdentifiedTask):
         check_nsfw: whether results say if they are unsafe.
         fit: how a seed image of another aspect ratio fills the picture: stretched to it, cut to it ("cover"),
             or whole within it ("contain"). An extension; the API itself only stretches.
+        progress: whether a WebSocket connection is told how far the task is. An extension; accepted without
+            effect over HTTP, where there is no way to tell.
+        previews: whether it also gets small pictures of what is coming; implies `progress`. An extension.
     """
 
     ignored: ClassVar[Mapping[str, str]] = IGNORED_PARAMETERS
@@ -194,6 +197,14 @@ class ImageInferenceTask(IdentifiedTask):
     check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
     fit: Fit = Field(
         default="stretch", description="how a seed image of another shape fills the picture (extension)"
+    )
+    progress: bool = Field(
+        default=False,
+        description="whether a WebSocket client is told how far the task is; without effect over HTTP (extension)",
+    )
+    previews: bool = Field(
+        default=False,
+        description="whether it also gets small pictures of what is coming; implies progress (extension)",
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Tasks that ask about other tasks. Their taskUUID is that of the task they ask about."""
+"""Tasks about other tasks. Their taskUUID is that of the task they are about."""
 
 from typing import Literal
 
@@ -15,3 +15,9 @@ class GetTaskDetailsTask(IdentifiedTask):
     """Asks for what was sent and answered under a taskUUID."""
 
     task_type: Literal["getTaskDetails"] = "getTaskDetails"
+
+
+class CancelTask(IdentifiedTask):
+    """Ends a task before it is finished (extension)."""
+
+    task_type: Literal["cancelTask"] = "cancelTask"

@@ -5,10 +5,15 @@ No item ever holds a null: strict clients refuse a whole reply for one. An absen
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 def _present(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +131,76 @@ class ProcessingStatus:
     Attributes:
         task_type: of the original task, not "getResponse".
         progress: percent of the denoising steps done, 0 to 100.
+        seconds_left: until the whole task is finished; None while there is no estimate. An extension.
     """
 
     task_type: str
     task_uuid: str
     progress: int | None = None
+    seconds_left: float | None = None
 
     def item(self) -> dict[str, object]:
         return _present(
-            taskType=self.task_type, taskUUID=self.task_uuid, status="processing", progress=self.progress
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            status="processing",
+            progress=self.progress,
+            secondsLeft=_tenths(self.seconds_left),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureProgress:
+    """How far one picture of a task is, for clients that ask to be told. An extension.
+
+    Attributes:
+        result_index: which picture of the task, from 0.
+        status: "queued", then "loading" while its model is, then "running".
+        step: denoising steps behind it; None while it is queued.
+        steps: denoising steps that will run in all; None while it is queued.
+        position: pictures, of all owners, that will be done before it; only while it is queued.
+        seconds_left: until it is done; None while there is no estimate.
+        preview_data_uri: a small JPEG of what it is becoming, when there is a new one.
+    """
+
+    task_uuid: str
+    result_index: int
+    status: Literal["queued", "loading", "running"]
+    step: int | None = None
+    steps: int | None = None
+    position: int | None = None
+    seconds_left: float | None = None
+    preview_data_uri: str | None = None
+    task_type: str = "imageInference"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            resultIndex=self.result_index,
+            status=self.status,
+            step=self.step,
+            steps=self.steps,
+            position=self.position,
+            secondsLeft=_tenths(self.seconds_left),
+            previewDataURI=self.preview_data_uri,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelResult:
+    """A task is over. An extension.
+
+    Attributes:
+        status: how it ended: "cancelled", or "success" or "error" where its end came first.
+    """
+
+    task_uuid: str
+    status: Literal["cancelled", "success", "error"]
+    task_type: str = "cancelTask"
+
+    def item(self) -> dict[str, object]:
+        return _present(taskType=self.task_type, taskUUID=self.task_uuid, status=self.status)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from underpaint.wire.errors import TaskError, encodable
 from underpaint.wire.image_inference import ImageInferenceTask
 from underpaint.wire.model_search import ModelSearchTask
-from underpaint.wire.polling import GetResponseTask, GetTaskDetailsTask
+from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
 from underpaint.wire.session import AuthenticationTask, PingTask
 from underpaint.wire.uploads import ImageUploadTask, MediaStorageTask
 from underpaint.wire.violations import check_names, first_violation
@@ -23,6 +23,7 @@ Task = (
     | MediaStorageTask
     | GetResponseTask
     | GetTaskDetailsTask
+    | CancelTask
     | ModelSearchTask
 )
 

@@ -1,0 +1,18 @@
+"""How the engine runs, by the settings: the same for the server and for the library."""
+
+from underpaint.engine.messages import EngineOptions, ModelReference
+from underpaint.settings import Settings
+
+
+def engine_options(settings: Settings, *, preload: ModelReference | None = None) -> EngineOptions:
+    """Options of an engine; `preload` is a model for it to load before the first job comes."""
+    return EngineOptions(
+        device=settings.device,
+        dtype=settings.dtype,
+        threads=settings.threads,
+        models_loaded=settings.models_loaded,
+        max_rows=settings.max_rows,
+        strict_rows=settings.strict_rows if settings.determinism == "strict" else None,
+        encodings_bytes=settings.encodings_bytes,
+        preload=preload,
+    )

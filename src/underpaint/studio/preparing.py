@@ -1,0 +1,94 @@
+"""What an imageInference task needs before it can run: its model's files, and its seed image at the right size."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
+from underpaint.catalog.download import DownloadFailed, local_files
+from underpaint.engine.messages import Picture
+from underpaint.images import fit_image
+from underpaint.settings import Settings
+from underpaint.studio.cancellation import CANCELLED, Cancellation
+from underpaint.studio.pictures import Pictures
+from underpaint.studio.requests import UnknownScheduler, checked_scheduler
+from underpaint.wire import ImageInferenceTask, TaskError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What there is to begin with."""
+
+    entry: ModelEntry
+    location: Path
+    picture: Picture | None
+
+
+class Preparation:
+    """Checks tasks, and gets what they need."""
+
+    def __init__(self, *, settings: Settings, catalog: Catalog, pictures: Pictures) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._pictures = pictures
+
+    async def prepare_unless_cancelled(
+        self, task: ImageInferenceTask, cancellation: Cancellation
+    ) -> Prepared:
+        """Like `prepare`, which can take as long as a seed image takes to fetch, but `taskCancelled` where it is."""
+        preparing = asyncio.ensure_future(self.prepare(task))
+        cancellation.stops(preparing.cancel)
+        try:
+            return await preparing
+        except asyncio.CancelledError:
+            if not cancellation.requested:
+                raise
+            raise TaskError("taskCancelled", CANCELLED) from None
+
+    async def prepare(self, task: ImageInferenceTask) -> Prepared:
+        """Check everything about a task that its parser cannot know. Raises `TaskError`."""
+        if task.check_nsfw and not self._settings.skip_nsfw_check:
+            raise TaskError(
+                "unsupportedParameter",
+                "'checkNSFW' is not supported by this server: it has no safety checker and does not pretend to. Its "
+                "setting skip_nsfw_check makes it run such tasks unchecked.",
+                parameter="checkNSFW",
+            )
+        entry = self._resolve(task.model)
+        try:
+            checked_scheduler(task.scheduler, entry)
+        except UnknownScheduler as unknown:
+            raise TaskError(
+                "invalidScheduler",
+                f"{unknown}; 'allowedValues' lists those it can run with.",
+                parameter="scheduler",
+                type="string",
+                allowed_values=list(unknown.known),
+            ) from None
+        picture = None
+        if task.seed_image is not None:
+            image = await self._pictures.read(task.seed_image, parameter="seedImage")
+            picture = await asyncio.to_thread(_fitted, image, task)
+        try:
+            location = await asyncio.to_thread(local_files, entry)
+        except DownloadFailed as failure:
+            raise TaskError("modelNotReady", str(failure), parameter="model") from None
+        return Prepared(entry=entry, location=location, picture=picture)
+
+    def _resolve(self, air: str) -> ModelEntry:
+        try:
+            return self._catalog.resolve(air)
+        except ModelNotInstalled as missing:
+            raise TaskError("modelNotReady", str(missing), parameter="model", type="string") from None
+        except ModelListUnreadable as damaged:
+            raise TaskError("internalServerError", str(damaged)) from None
+        except CatalogError as refusal:
+            raise TaskError("invalidModel", str(refusal), parameter="model", type="string") from None
+
+
+def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:
+    fitted = fit_image(image, width_px=task.width, height_px=task.height, mode=task.fit)
+    return np.asarray(fitted, dtype=np.uint8)

@@ -1,0 +1,83 @@
+"""A task that is being worked on, and how far it is."""
+
+import asyncio
+from dataclasses import replace
+
+from underpaint.engine.messages import JobRequest, Progress
+from underpaint.studio.cancellation import Cancellation
+from underpaint.studio.journal import TaskRecord
+
+
+class Run:
+    """An accepted task, until it has its outcome."""
+
+    def __init__(
+        self, record: TaskRecord, jobs: tuple[JobRequest, ...], cancellation: Cancellation, *, awaited: bool
+    ) -> None:
+        """Begin with nothing done.
+
+        Args:
+            record: the task.
+            jobs: one for each of its pictures.
+            cancellation: ends it.
+            awaited: whether a caller waits for its outcome.
+        """
+        self.record = record
+        self.jobs = jobs
+        self.cancellation = cancellation
+        self.finished = asyncio.Event()
+        """Set when the task has its outcome, in the journal too."""
+        self.answered = asyncio.Event()
+        """Set when nobody waits for its outcome, or not any more."""
+        if not awaited:
+            self.answered.set()
+        self.moved = asyncio.Event()
+        """Set when something has happened to one of its jobs; whoever waits for it clears it."""
+        self.interrupted = False
+        """Whether the server stopped before the task had an outcome; it goes on after a restart."""
+        self.progress: dict[str, Progress] = {}
+        """The latest of each job that the engine has begun, with the latest preview that there was."""
+        self._done: set[str] = set()
+
+    def note(self, progress: Progress) -> None:
+        """Take in how far a job is."""
+        former = self.progress.get(progress.job_id)
+        if progress.preview is None and former is not None:
+            progress = replace(progress, preview=former.preview)
+        self.progress[progress.job_id] = progress
+        self.moved.set()
+
+    def note_done(self, job_id: str) -> None:
+        """Take in that the engine has no more to do for a job."""
+        self._done.add(job_id)
+        self.moved.set()
+
+    @property
+    def over(self) -> bool:
+        """Whether the engine has no more to do for it. Its pictures may still be on their way to the disk."""
+        return self.finished.is_set() or len(self._done) == len(self.jobs)
+
+    @property
+    def unfinished(self) -> list[tuple[int, JobRequest]]:
+        """The jobs that the engine still has to do, each with the position of its result."""
+        return [(index, job) for index, job in enumerate(self.jobs) if job.job_id not in self._done]
+
+    @property
+    def percent(self) -> int:
+        """Share of the work that is done, 0 to 99."""
+        done = sum(1.0 if job.job_id in self._done else self._share(job.job_id) for job in self.jobs)
+        return min(99, int(100 * done / len(self.jobs)))
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that the engine has not begun."""
+        return sum(job.job_id not in self.progress for _, job in self.unfinished)
+
+    @property
+    def running(self) -> int:
+        """Jobs that the engine has begun and not finished."""
+        return sum(job.job_id in self.progress for _, job in self.unfinished)
+
+    def _share(self, job_id: str) -> float:
+        progress = self.progress.get(job_id)
+        return 0.0 if progress is None else progress.step / max(1, progress.steps)
