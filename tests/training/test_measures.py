@@ -1,0 +1,66 @@
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from training.fields import Picture
+from training.judge import LABELS, StyleJudge, train_judge, verdicts
+from training.measures import (
+    STYLE_PROMPTS,
+    amount_of,
+    clipped_share,
+    edge_agreement,
+    median_seconds,
+    share_moved,
+)
+from training.styles import PROMISED_STYLES, STYLES
+
+
+def test_edges_agree_with_themselves_and_not_with_another_scene(photo: Picture) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, photo.shape).astype(np.uint8)
+    brighter = np.clip(photo.astype(int) + 25, 0, 255).astype(np.uint8)
+    assert edge_agreement(photo, photo) > 0.999
+    assert edge_agreement(photo, brighter) > 0.9
+    assert abs(edge_agreement(photo, noise)) < 0.3
+    assert edge_agreement(photo, np.zeros_like(photo)) == 0
+
+
+def test_color_amounts_and_clipping() -> None:
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 255
+    assert amount_of("red", red) > 200
+    assert amount_of("blue", red) < 0
+    assert clipped_share(red) == 1
+    assert clipped_share(np.full((8, 8, 3), 128, np.uint8)) == 0
+
+
+def test_the_share_of_pairs_that_fell() -> None:
+    assert share_moved([(1.0, 0.5), (1.0, 1.5), (2.0, 0.0), (0.0, 0.0)]) == 0.5
+
+
+def test_the_median_leaves_out_the_warm_up() -> None:
+    ticks = iter([0.0, 1.0, 10.0, 13.0, 20.0, 22.0])
+    calls: list[int] = []
+    assert median_seconds(lambda: calls.append(1), 3, lambda: next(ticks)) == 2.0
+    assert len(calls) == 4
+
+
+def test_every_promised_style_has_a_prompt() -> None:
+    assert tuple(STYLE_PROMPTS) == PROMISED_STYLES
+
+
+def test_a_judge_learns_to_tell_styles_apart(make_photo: Callable[..., Picture]) -> None:
+    torch.manual_seed(0)
+    told = [LABELS.index(name) for name in ("line_art", "neon", "photo")]
+    examples, labels = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        picture = make_photo(seed, 192)
+        for label in told:
+            examples.append(STYLES[LABELS[label]](rng, picture) if LABELS[label] != "photo" else picture)
+            labels.append(label)
+    judge = train_judge(np.stack(examples), np.array(labels), steps=25)
+    assert isinstance(judge, StyleJudge)
+    probabilities = verdicts(judge, np.stack(examples[:6]))
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-4)
+    assert (probabilities.argmax(1) == labels[:6]).all()

@@ -1,0 +1,110 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny, StableDiffusionImg2ImgPipeline
+from PIL import Image
+
+from training.__main__ import arguments
+from training.evaluate import autoencoder_report, contact_sheets, load_pipeline
+from training.fields import Picture
+from training.recipe import AUTOENCODER_PHOTOS, SHOWN_PHOTOS, Recipe
+from training.sheets import TILE_PX, render, tile
+
+
+@pytest.fixture(scope="module")
+def trained(
+    source_folder: Path, make_photo: Callable[..., Picture], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder in which every stage of a tiny recipe ran twice."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "sources").symlink_to(source_folder)
+
+    def judged(downloads: Path, size_px: int) -> dict[str, Picture]:
+        return {name: make_photo(n, size_px) for n, name in enumerate((*AUTOENCODER_PHOTOS, *SHOWN_PHOTOS))}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.recipe.judged_photos", judged)
+        patch.setattr(
+            "training.recipe.strength_sheet", lambda pipeline, photos: np.zeros((8, 8, 3), np.uint8)
+        )
+        for minutes in (0.05, 0.08):
+            recipe = Recipe.of_budget(
+                folder=folder,
+                minutes=minutes,
+                autoencoder_minutes=0.02,
+                device=torch.device("cpu"),
+                smoke=True,
+            )
+            recipe.run()
+    return folder
+
+
+def test_the_second_run_goes_on_where_the_first_stopped(trained: Path) -> None:
+    saved = torch.load(trained / "denoiser" / "checkpoint.pt", weights_only=True)
+    assert saved["minutes"] == pytest.approx(0.06, abs=0.03)
+    assert saved["samples"] >= saved["step"] > 1
+    assert len(list((trained / "shards").glob("*/latents.npy"))) >= 1
+
+
+def test_what_comes_out_is_a_model_that_stock_diffusers_runs(
+    trained: Path, make_photo: Callable[..., Picture]
+) -> None:
+    model = trained / "model"
+    pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(model, dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    made = render(pipeline, make_photo(3, 64), "watercolor painting", strength=0.6, steps=5)
+    again = render(pipeline, make_photo(3, 64), "watercolor painting", strength=0.6, steps=5)
+    assert made.shape == (64, 64, 3)
+    assert np.array_equal(made, again)
+    assert sum(p.stat().st_size for p in model.rglob("*.safetensors")) < 6e6
+
+
+def test_the_decoder_is_trained_on_against_the_same_encoder(trained: Path) -> None:
+    first, last = (
+        AutoencoderTiny.from_pretrained(trained / name / "final") for name in ("autoencoder", "decoder")
+    )
+    pairs = {name: (weights, last.state_dict()[name]) for name, weights in first.state_dict().items()}
+    assert all(torch.equal(*pair) for name, pair in pairs.items() if name.startswith("encoder"))
+    assert not all(torch.equal(*pair) for name, pair in pairs.items() if name.startswith("decoder"))
+    exported = AutoencoderTiny.from_pretrained(trained / "model" / "vae").state_dict()
+    assert all(torch.allclose(exported[name].float(), pair[1], atol=2e-3) for name, pair in pairs.items())
+
+
+def test_progress_is_shown_as_pictures(trained: Path) -> None:
+    for name in ("autoencoder/reconstructions.png", "autoencoder/curves.png", "denoiser/curves.png"):
+        assert (trained / name).stat().st_size > 0
+    assert list((trained / "samples").glob("*.png"))
+
+
+def test_an_evaluation_shows_and_measures_the_model(
+    trained: Path, make_photo: Callable[..., Picture], tmp_path: Path
+) -> None:
+    pipeline, photo = load_pipeline(trained / "model"), make_photo(3, 64)
+    contact_sheets(pipeline, {"field": photo}, tmp_path)
+    strengths = np.asarray(Image.open(tmp_path / "strengths.png"))
+    assert strengths.shape == (TILE_PX, 11 * TILE_PX, 3)
+    first = strengths[40:, :TILE_PX].astype(int)
+    assert np.abs(first - tile(photo, "")[40:].astype(int)).mean() < 2
+    assert np.asarray(Image.open(tmp_path / "styles.png")).shape == (TILE_PX, 13 * TILE_PX, 3)
+    report = autoencoder_report(pipeline, {"field": photo}, tmp_path)
+    assert isinstance(report["psnr_db_mean"], float)
+
+
+def test_the_budget_is_shared_between_the_stages() -> None:
+    recipe = Recipe.of_budget(
+        folder=Path("x"), minutes=30, autoencoder_minutes=None, device=torch.device("cpu"), smoke=False
+    )
+    assert recipe.autoencoder_minutes == pytest.approx(9)
+    assert recipe.decoder_minutes == pytest.approx(3)
+    assert recipe.plan.minutes == pytest.approx(18)
+    assert recipe.first_shards == 3
+
+
+def test_the_command_line_needs_a_folder_and_a_budget() -> None:
+    given = arguments(["--out", "somewhere", "--minutes", "30"])
+    assert (given.out, given.minutes, given.device, given.smoke) == (Path("somewhere"), 30, "cpu", False)
+    with pytest.raises(SystemExit):
+        arguments(["--minutes", "30"])
