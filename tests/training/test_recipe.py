@@ -70,7 +70,10 @@ def test_the_decoder_is_trained_on_against_the_same_encoder(trained: Path) -> No
     assert all(torch.equal(*pair) for name, pair in pairs.items() if name.startswith("encoder"))
     assert not all(torch.equal(*pair) for name, pair in pairs.items() if name.startswith("decoder"))
     exported = AutoencoderTiny.from_pretrained(trained / "model" / "vae").state_dict()
-    assert all(torch.allclose(exported[name].float(), pair[1], atol=2e-3) for name, pair in pairs.items())
+    # Half precision keeps 11 bits.
+    assert all(
+        torch.allclose(exported[name].float(), pair[1], rtol=1e-3, atol=1e-4) for name, pair in pairs.items()
+    )
 
 
 def test_progress_is_shown_as_pictures(trained: Path) -> None:
