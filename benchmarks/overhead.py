@@ -1,0 +1,240 @@
+"""Time in the server outside the model, for each HTTP request that is answered with a URL.
+
+python -m benchmarks.overhead [--requests 300]
+
+The real application under uvicorn on a real socket, with everything it does for a request but the engine, in whose
+place one returns pictures at once. The client is a thread of the same process that sends one request after the other,
+so its own time counts, too. Encoding pictures, the result and the seed image that is kept meanwhile, is timed where it
+happens and taken off.
+"""
+
+import argparse
+import asyncio
+import base64
+import http.client
+import io
+import json
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Literal, cast
+from unittest.mock import patch
+
+import sqlalchemy
+from PIL import Image
+
+from benchmarks.sides import photo, report, spread
+from underpaint.catalog import Catalog
+from underpaint.engine.messages import Finished, JobRequest, Progress
+from underpaint.engine.process import EngineProcess, Outcome
+from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore, encode_image
+from underpaint.server.app import create_app
+from underpaint.server.run import DrainingServer, uvicorn_config
+from underpaint.settings import Settings
+from underpaint.studio import image_inference
+from underpaint.studio.journal import Journal
+from underpaint.studio.pictures import Pictures
+from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
+from underpaint.studio.studio import Studio
+
+WANTED_MS = 5.0
+WARM_UP = 20
+
+
+class ReadyEngine:
+    """In the engine's place: the picture of every job is there at once."""
+
+    state: Literal["starting", "ready", "stopped"] = "ready"
+    restarts = 0
+
+    def __init__(self, size_px: int) -> None:
+        self._picture = photo(size_px, 1)
+
+    def submit(
+        self, requests: Sequence[JobRequest], *, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> list[asyncio.Future[Outcome]]:
+        futures: list[asyncio.Future[Outcome]] = []
+        for request in requests:
+            future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            future.set_result(Finished(job_id=request.job_id, picture=self._picture, steps_run=request.steps))
+            futures.append(future)
+        return futures
+
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        """Nothing is left to cancel."""
+
+    def seconds_left(self, job_id: str) -> float | None:
+        return None
+
+    async def stop(self) -> None:
+        self.state = "stopped"
+
+
+@contextmanager
+def running_server(folder: Path, size_px: int) -> Iterator[int]:
+    """The server on a free port of this machine, which it gives."""
+    settings = Settings(data_dir=folder, port=0, log_level="error")
+
+    @asynccontextmanager
+    async def open_studio(settings: Settings, database: sqlalchemy.Engine) -> AsyncIterator[Studio]:
+        async with Fetcher(FetchPolicy()) as fetcher:
+            pictures = Pictures(
+                store=ImageStore(settings.data_dir / "images"),
+                database=database,
+                fetcher=fetcher,
+                limits=DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
+                upload_ttl_s=settings.upload_ttl_s,
+            )
+            yield Studio(
+                settings=settings,
+                catalog=Catalog(settings, runnable=RUNNABLE_ARCHITECTURES),
+                pictures=pictures,
+                journal=Journal(database),
+                engine=cast(EngineProcess, ReadyEngine(size_px)),
+            )
+
+    app = create_app(settings, studio_factory=open_studio)
+    server = DrainingServer(uvicorn_config(app, settings), app)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="server")
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start")
+        time.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+class TimedEncoding:
+    """Encodes pictures as the server does, and notes how long that took."""
+
+    def __init__(self) -> None:
+        self.seconds_by_format: dict[str, float] = {}
+
+    def __call__(self, image: Image.Image, **options: Any) -> bytes:
+        began_s = time.perf_counter()
+        data = encode_image(image, **options)
+        name = options["format"]
+        taken_s = time.perf_counter() - began_s
+        self.seconds_by_format[name] = self.seconds_by_format.get(name, 0.0) + taken_s
+        return data
+
+
+class Client:
+    """One connection that is kept."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+        self._connection.connect()
+
+    def post(self, task: dict[str, Any]) -> tuple[dict[str, Any], float]:
+        """The only result of a task, and the seconds from its first byte to the last of the answer."""
+        body = json.dumps([task]).encode()
+        began_s = time.perf_counter()
+        self._connection.request("POST", "/v1", body, {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        content = answer.read()
+        taken_s = time.perf_counter() - began_s
+        if answer.status != 200:
+            raise RuntimeError(content.decode())
+        [item] = json.loads(content)["data"]
+        return item, taken_s
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def png(size_px: int) -> str:
+    """A seed image, in base64."""
+    stream = io.BytesIO()
+    Image.fromarray(photo(size_px)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def measure(
+    client: Client, encoding: TimedEncoding, task: dict[str, Any], requests: int
+) -> dict[str, object]:
+    """Send a task again and again, each time as a new one."""
+    outside_ms: list[float] = []
+    encoding_ms: dict[str, list[float]] = {}
+    total_ms: list[float] = []
+    for number in range(WARM_UP + requests):
+        encoding.seconds_by_format.clear()
+        item, taken_s = client.post({**task, "taskUUID": str(uuid.uuid4())})
+        assert item["imageURL"].startswith("http://")
+        if number < WARM_UP:
+            continue
+        total_ms.append(1000 * taken_s)
+        outside_ms.append(1000 * (taken_s - sum(encoding.seconds_by_format.values())))
+        for name, encoded_s in encoding.seconds_by_format.items():
+            encoding_ms.setdefault(name, []).append(1000 * encoded_s)
+    return {
+        "without_encoding_ms": spread(outside_ms, 2),
+        "encoding_ms": {name: spread(taken, 2) for name, taken in encoding_ms.items()},
+        "total_ms": spread(total_ms, 2),
+    }
+
+
+def main() -> None:
+    """Measure and report."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--requests", type=int, default=300, help="of each kind")
+    options.add_argument("--size", type=int, default=256, help="width and height in pixels")
+    options.add_argument(
+        "--folder", type=Path, help="where the server keeps its data meanwhile; else with temporary files"
+    )
+    wanted = options.parse_args()
+
+    encoding = TimedEncoding()
+    kinds: dict[str, dict[str, object]] = {}
+    with (
+        tempfile.TemporaryDirectory(dir=wanted.folder) as folder,
+        patch.object(image_inference, "encode_image", encoding),
+        running_server(Path(folder), wanted.size) as port,
+    ):
+        client = Client(port)
+        seed_image = png(wanted.size)
+        uploaded, _ = client.post(
+            {"taskType": "imageUpload", "taskUUID": str(uuid.uuid4()), "image": seed_image}
+        )
+        for output_format in ("JPG", "PNG"):
+            for seed, reference in (("base64", seed_image), ("uploaded", uploaded["imageUUID"])):
+                task = {
+                    "taskType": "imageInference",
+                    "model": "underpaint:1@1",
+                    "positivePrompt": "a house by the sea, watercolor",
+                    "seedImage": reference,
+                    "strength": 0.8,
+                    "steps": 20,
+                    "CFGScale": 7.0,
+                    "width": wanted.size,
+                    "height": wanted.size,
+                    "outputType": "URL",
+                    "outputFormat": output_format,
+                }
+                kinds[f"{output_format}, seed image {seed}"] = measure(
+                    client, encoding, task, wanted.requests
+                )
+        client.close()
+    medians = {
+        name: cast(dict[str, float], kind["without_encoding_ms"])["median"] for name, kind in kinds.items()
+    }
+    report(
+        "overhead",
+        line=", ".join(f"{name}: {median:.1f} ms" for name, median in medians.items()) + " without encoding.",
+        met={f"{name}: under {WANTED_MS:g} ms": median < WANTED_MS for name, median in medians.items()},
+        size_px=wanted.size,
+        requests_of_each_kind=wanted.requests,
+        kinds=kinds,
+    )
+
+
+if __name__ == "__main__":
+    main()
