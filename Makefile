@@ -52,7 +52,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	    echo "The venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
 	@echo "Installing PyTorch and the other packages into $(VENV). This happens once, and takes some minutes."
-	$(PIP) install --quiet --constraint constraints.txt torch==2.13.0
+	$(PIP) install --constraint constraints.txt torch==2.13.0
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
