@@ -161,19 +161,24 @@ async def test_a_process_that_does_not_react_is_replaced(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr("underpaint.engine.process.time", clock)
-    stopped: list[psutil.Process] = []
+    frozen: asyncio.Future[psutil.Process] = asyncio.get_running_loop().create_future()
 
     def freeze(report: Progress) -> None:
-        if report.step == 1 and not stopped:
-            stopped.extend(engine_processes(os.getpid()))
-            stopped[0].send_signal(signal.SIGSTOP)
-            clock.now_s += 100.0
+        if report.step == 1 and not frozen.done():
+            (process,) = engine_processes(os.getpid())
+            process.send_signal(signal.SIGSTOP)
+            frozen.set_result(process)
 
     async with running(stall_s=4.0) as engine:
         (job,) = engine.submit([job_request("frozen", sd1_checkpoint, steps=40)], on_progress=freeze)
+        process = await frozen
+        # Again and again: what the process said before it froze may still be on its way, and counts as a sign of life.
+        while not engine.restarts:
+            clock.now_s += 100.0
+            await asyncio.sleep(0.1)
         assert isinstance(await job, Finished)
         assert engine.restarts == 1
-        assert not stopped[0].is_running()
+        assert not process.is_running()
 
 
 PARENT = """
