@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from training.fields import Picture
 from training.muon import Muon, muon_groups
+from training.precision import fast_autocast
 from training.progress import Average, ComputeClock, Journal, cosine_rate, load_checkpoint, save_checkpoint
 from training.shards import Shard, complete_shards, has_pictures, load_shard
 
@@ -187,7 +188,7 @@ class AutoencoderTraining:
     def _train_step(self, images: Tensor, rate: float) -> tuple[float, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with fast_autocast(self._device):
             loss, squared = reconstruction_loss(self.model.encoder, self.model.decoder, images)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

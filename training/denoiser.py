@@ -59,7 +59,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer, width: int = TEXT_WIDTH, layers
 
 
 def build_unet(
-    channels: tuple[int, int, int] = (96, 160, 224), text_width: int = TEXT_WIDTH
+    channels: tuple[int, int, int] = (64, 128, 192), text_width: int = TEXT_WIDTH
 ) -> UNet2DConditionModel:
     """A new UNet: three levels, attention to text and to itself on the lower two."""
     return UNet2DConditionModel(

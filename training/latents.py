@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.autoencoder import to_tensor
+from training.precision import fast_autocast
 from training.shards import complete_shards, load_index, load_shard
 
 BATCH = 4
@@ -26,7 +27,7 @@ def encode_pictures(
     scale = float(model.config["scaling_factor"])
     batches = []
     for start in range(0, len(pictures), BATCH):
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_autocast(device):
             raw = model.encoder(to_tensor(np.asarray(pictures[start : start + BATCH]), device))
         batches.append((raw.float() * scale).half().cpu().numpy())
     return np.concatenate(batches)

@@ -22,6 +22,7 @@ from training.denoiser import (
 )
 from training.latents import LatentSet
 from training.muon import Muon, muon_groups
+from training.precision import fast_autocast
 from training.progress import Average, ComputeClock, Journal, cosine_rate, load_checkpoint, save_checkpoint
 from training.schedule import signal_and_noise
 from training.tokenizer import token_ids
@@ -44,7 +45,7 @@ class DenoiserPlan:
         refresh_samples: Training samples between two renewals of the data.
     """
 
-    channels: tuple[int, int, int] = (96, 160, 224)
+    channels: tuple[int, int, int] = (64, 128, 192)
     text_width: int = 256
     rows: int = 64
     matrix_lr: float = 1.5e-3
@@ -152,7 +153,7 @@ class DenoiserTraining:
         guided = draws[1] < guided_share(fraction)
         count = self._plan.rows // (2 if guided else 1) // (4 if side == 32 else 1)
         batch = draw_batch(self._generator, self._data, self._empty, count, side, self._device)
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with fast_autocast(self._device):
             loss, errors = self._loss(batch, guided)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
