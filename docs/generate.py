@@ -4,8 +4,10 @@ A page holds prose, and blocks between `<!-- generated: NAME -->` and `<!-- end 
 settings, tasks, errors, commands, metrics, models. `tests/test_docs.py` fails when a block is out of date.
 """
 
+import dataclasses
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE
 from underpaint.server.metrics import Metrics
 from underpaint.settings import ENVIRONMENT_PREFIX, Settings
 from underpaint.studio.studio import StudioStatus
-from underpaint.wire import ERROR_CODES, SCHEDULER_NAMES, TASK_MODELS, json_schema
+from underpaint.wire import ERROR_CODES, SCHEDULER_NAMES, TASK_MODELS, json_schema, results
 from underpaint.wire.parameters import (
     IGNORED_OUTSIDE_INFERENCE,
     IGNORED_PARAMETERS,
@@ -213,6 +215,76 @@ def _models() -> str:
     return _table(("model", "name", "category", "architecture", "runs here", "from", "license"), rows)
 
 
+RESULT_TYPES: Mapping[str, tuple[type[Any], ...]] = {
+    "authentication": (results.AuthenticationResult,),
+    "ping": (results.Pong,),
+    "imageInference": (results.ImageResult,),
+    "imageUpload": (results.UploadResult,),
+    "mediaStorage": (results.MediaUploadResult, results.MediaDeleteResult),
+    "getResponse": (results.ProcessingStatus, results.ImageResult),
+    "getTaskDetails": (results.TaskDetailsResult,),
+    "modelSearch": (results.ModelSearchResult,),
+}
+"""What the tasks of the hosted API are answered with here."""
+
+
+def result_fields(task_type: str) -> set[str]:
+    """Every key that a result of a task can have; those of a search's models as `results[].key`."""
+    found: set[str] = set()
+    for result_type in RESULT_TYPES[task_type]:
+        # Each field filled with something, so that none is left out as absent.
+        filled: dict[str, Any] = {field.name: {} for field in dataclasses.fields(result_type)}
+        for field in dataclasses.fields(result_type):
+            if str(field.type).startswith("float"):
+                filled[field.name] = 0.0
+        if result_type is results.ModelSearchResult:
+            model = results.FoundModel(
+                **{field.name: "1" for field in dataclasses.fields(results.FoundModel)}  # type: ignore[arg-type]
+            )
+            found |= {f"results[].{name}" for name in model.item()}
+            filled["results"] = ()
+        found |= set(result_type(**filled).item())
+    return found
+
+
+def documented_api() -> dict[str, dict[str, Any]]:
+    """Tasks, parameters and result fields that the hosted API documents."""
+    return tomllib.loads((DOCS / "compatibility.toml").read_text("utf-8"))
+
+
+def verdict(task_type: str, name: str) -> tuple[str, str]:
+    """What becomes of a documented parameter of a task that this server knows: a word, and what there is to say."""
+    model = TASK_MODELS[task_type]
+    definition = json_schema()["$defs"][model.__name__]
+    if name in definition["properties"]:
+        said = documented_api()[task_type].get("differs", {}).get(name, "")
+        return ("differs" if said else "works"), said
+    if name in model.ignored:
+        return "no effect", model.ignored[name]
+    return "refused", model.unsupported.get(name, "the server does not know it")
+
+
+def _compatibility() -> str:
+    parts, unknown = [], []
+    for task_type, documented in documented_api().items():
+        if task_type not in TASK_MODELS:
+            unknown.append(task_type)
+            continue
+        parameters = _table(
+            ("parameter", "", ""),
+            ((_code(name), *verdict(task_type, name)) for name in documented["parameters"]),
+        )
+        sent = result_fields(task_type)
+        fields = _table(
+            ("result field", ""),
+            ((_code(name), "works" if name in sent else "absent") for name in documented["results"]),
+        )
+        parts.append(f"## {task_type}\n\n{parameters}\n\n{fields}")
+    names = ", ".join(map(_code, unknown))
+    parts.append(f"## Tasks that are refused\n\nAnswered with `unsupportedTaskType`: {names}.")
+    return "\n\n".join(parts)
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": _settings,
     "tasks": _tasks,
@@ -223,6 +295,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "metrics": _metrics,
     "models": _models,
+    "compatibility": _compatibility,
 }
 
 

@@ -98,6 +98,39 @@ def test_every_error_code_is_documented() -> None:
         assert f"`{code}`" in page, code
 
 
+def test_what_differs_from_the_api_is_accepted_at_all() -> None:
+    for task_type, documented in generate.documented_api().items():
+        for name in documented.get("differs", {}):
+            assert name in documented["parameters"], (task_type, name)
+            assert generate.verdict(task_type, name)[0] == "differs", (task_type, name)
+
+
+def test_every_refusal_of_a_documented_parameter_says_why() -> None:
+    for name in generate.documented_api()["imageInference"]["parameters"]:
+        word, why = generate.verdict("imageInference", name)
+        assert word != "refused" or why != "the server does not know it", name
+
+
+def test_what_the_api_does_not_have_is_an_extension() -> None:
+    section = _text("docs/api.md").partition("## Extensions\n")[2]
+
+    for task_type, model in TASK_MODELS.items():
+        if task_type not in generate.documented_api():
+            assert f"`{task_type}`" in section, task_type
+            continue
+        for name in set(model.wire_names()) - {
+            "taskType",
+            *generate.documented_api()[task_type]["parameters"],
+        }:
+            assert f"`{name}`" in section, (task_type, name)
+
+
+def test_every_task_of_the_api_that_this_server_knows_says_what_it_answers() -> None:
+    for task_type, documented in generate.documented_api().items():
+        if task_type in TASK_MODELS:
+            assert set(documented["results"]) & generate.result_fields(task_type), task_type
+
+
 def test_every_command_is_documented() -> None:
     page = _text("docs/cli.md")
 
