@@ -1,12 +1,15 @@
 """`underpaint models`."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from tests.cli.conftest import Outcome
+from underpaint.catalog import download
 from underpaint.embedded import checkpoint_dir
 
 Run = Callable[..., Outcome]
@@ -82,3 +85,55 @@ def test_aliases_are_listed(run: Run) -> None:
     outcome = run("models", "list", "--alias", "runware:101@1=underpaint:1@1")
 
     assert "runware:101@1" in outcome.output
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """A hub whose every repository is the embedded model; holds the ids of those that were asked for."""
+    asked: list[str] = []
+    fetched = tmp_path / "fetched"
+
+    def fetch(repository: str, name: str, **_: object) -> str:
+        asked.append(repository)
+        return str(checkpoint_dir("1@1") / name)
+
+    def snapshot(_repository: str, **_: object) -> str:
+        return str(shutil.copytree(checkpoint_dir("1@1"), fetched, dirs_exist_ok=True))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda _repository, **_: [])
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    monkeypatch.setattr(download, "is_offline", lambda: False)
+    monkeypatch.setattr(download, "cached_folder", lambda _files: None)
+    return asked
+
+
+def test_a_model_is_pulled_and_then_on_the_list(run: Run, hub: list[str]) -> None:
+    # Its architecture is known from the table, since the hub is not asked before the download.
+    pulled = run("models", "pull", "civitai:25694@143906", "example/epicrealism")
+
+    assert (pulled.code, hub) == (0, ["example/epicrealism"])
+    assert "is here" in pulled.errors
+    model = json.loads(run("models", "show", "civitai:25694@143906", "--json").output)
+    assert (model["form"], model["location"]) == ("hub", "example/epicrealism")
+
+
+def test_what_cannot_be_pulled_is_not_on_the_list(
+    run: Run, hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> str:
+        raise OSError("the hub cannot be reached")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    outcome = run("models", "pull", "civitai:25694@143906", "example/epicrealism")
+
+    assert outcome.code == 1
+    assert "the hub cannot be reached" in outcome.errors
+    assert "civitai:25694@143906" not in run("models", "list").output
+
+
+def test_a_model_that_nobody_knows_needs_a_repository(run: Run) -> None:
+    outcome = run("models", "pull", "local:9@9")
+
+    assert outcome.code == 1
+    assert "models pull local:9@9 ID" in outcome.errors

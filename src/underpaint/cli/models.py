@@ -147,6 +147,60 @@ def add(
 
 
 @models.command
+@with_settings("data_dir", "alias")
+def pull(
+    air: str,
+    source: str | None = None,
+    /,
+    *,
+    revision: str | None = None,
+    effective: EffectiveSettings,
+) -> None:
+    """Download a model from the hub now, so that no request has to wait for it; it goes on the list if it is not there.
+
+    An interrupted download goes on where it stopped when the command is given again. `HF_HOME`, `HF_TOKEN` and
+    `HF_HUB_OFFLINE` mean what they mean for the hub's own tools.
+
+    Args:
+        air: Identifier under which requests name it, such as runware:101@1.
+        source: Id of the hub repository; not needed for a model that is listed or well known.
+        revision: Branch, tag or commit of the repository.
+    """
+    from underpaint.catalog import ModelRefused
+    from underpaint.catalog.describe import NewModel, describe
+    from underpaint.catalog.download import local_files
+    from underpaint.catalog.known import KNOWN
+
+    catalog = _catalog(effective)
+    listed = _listed(catalog, air)
+    if (
+        listed is not None
+        and source is not None
+        and (listed.files is None or listed.files.location != source)
+    ):
+        raise ModelRefused(f"{air} is on the list already, with other files; remove it first")
+    entry = listed
+    if entry is None:
+        known = KNOWN.get(air)
+        source = source or (known.hub_id if known else None)
+        if source is None:
+            raise ModelRefused(
+                f"nothing is known about {air}; say from which repository: models pull {air} ID"
+            )
+        entry = describe(NewModel(air=air, source=source, revision=revision))
+        if entry.files is None or entry.files.form != "hub":
+            raise ModelRefused(f"{source} is on this machine already; put it on the list with: models add")
+    folder = local_files(entry)
+    if listed is None:
+        # Only now: what could not be fetched is not on the list.
+        catalog.installed.add(entry, replace=False)
+    errors.print(f"{entry.air} ({entry.name}) is here: {folder}", markup=False)
+    problem = catalog.problem(entry)
+    if problem is not None:
+        errors.print(f"note: {problem}", markup=False)
+
+
+@models.command
 @with_settings("data_dir")
 def remove(air: str, /, *, effective: EffectiveSettings) -> None:
     """Take a model off the list. Its files stay where they are.
