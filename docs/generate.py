@@ -224,6 +224,7 @@ RESULT_TYPES: Mapping[str, tuple[type[Any], ...]] = {
     "getResponse": (results.ProcessingStatus, results.ImageResult),
     "getTaskDetails": (results.TaskDetailsResult,),
     "modelSearch": (results.ModelSearchResult,),
+    "modelUpload": (results.ModelUploadStatus,),
 }
 """What the tasks of the hosted API are answered with here."""
 

@@ -119,6 +119,15 @@ class Settings(BaseModel):
     fetch_allowed_hosts: tuple[str, ...] = Field(
         (), description="If any are given, the only hosts from which images are fetched."
     )
+    model_upload_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts from which modelUpload may fetch models (`*.example.com` for all below one, `*` for every "
+        "public one). Without any, modelUpload is refused.",
+    )
+    max_model_bytes: int = Field(32 * 2**30, ge=2**10, description="Largest file that modelUpload fetches.")
+    model_upload_timeout_s: float = Field(
+        3600, gt=0, description="Seconds that fetching one model may take in all."
+    )
     embed_parameters: bool = Field(
         True, description="Whether results carry prompt, seed and the other parameters in their metadata."
     )
@@ -152,7 +161,7 @@ class Settings(BaseModel):
             pairs[name.strip()] = target.strip()
         return pairs
 
-    @field_validator("fetch_allowed_hosts", mode="before")
+    @field_validator("fetch_allowed_hosts", "model_upload_hosts", mode="before")
     @classmethod
     def _host_list(cls, value: object) -> object:
         return tuple(_listed(value))

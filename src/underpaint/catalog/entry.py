@@ -78,4 +78,10 @@ class ModelEntry:
     hub_id: str | None = None
     """Repository on the Hugging Face hub from which it can be had."""
     license: str | None = None
+    hero_image_url: str = ""
+    """Of a picture of what it makes."""
+    trigger_words: str = ""
+    """What makes a prompt use it."""
+    default_weight: float | None = None
+    """Of LoRAs, -4 to 4; None is 1."""
     good_for: str = ""

@@ -1,4 +1,4 @@
-"""The one client for every outgoing connection: images by URL, webhooks, upload endpoints.
+"""The one client for every outgoing connection: images and models by URL, webhooks, upload endpoints.
 
 A URL says nothing about where it leads: names resolve to anything, answers change between two look-ups,
 redirects go elsewhere. So the address is judged where it can no longer change, at the creation of each
@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, ip_address
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -27,6 +27,7 @@ from underpaint.images.addresses import refusal_reason
 FailureKind = Literal["unreachable", "timeout", "too_large", "status", "redirects", "protocol"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WRITE_BYTES = 4 * 2**20
 _LEGACY_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 _HEADERS = {
     "User-Agent": "underpaint",
@@ -116,16 +117,43 @@ class Fetcher:
         Raises `FetchRefused` before anything is sent to a place that may not be asked, and `FetchFailed` for
         everything that goes wrong later.
         """
+        body = bytearray()
+        async with self._answer(url) as pieces:
+            async for piece in pieces:
+                body += piece
+        return bytes(body)
+
+    async def download(self, url: str, into: BinaryIO) -> int:
+        """Write the body at `url` to an open file, and return its size in bytes.
+
+        Never holds more than a few megabytes of it. Raises as `fetch` does, and what `into` raises; what was written
+        until then stays in the file.
+        """
+        size, waiting = 0, bytearray()
+        async with self._answer(url) as pieces:
+            async for piece in pieces:
+                waiting += piece
+                size += len(piece)
+                if len(waiting) >= _WRITE_BYTES:
+                    await asyncio.to_thread(into.write, bytes(waiting))
+                    waiting.clear()
+        await asyncio.to_thread(into.write, bytes(waiting))
+        return size
+
+    @asynccontextmanager
+    async def _answer(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The pieces of what is found at the end of the redirects from `url`."""
         checked = self._check_url(url)
         async with self._time_limit(checked):
             for _ in range(self._policy.max_redirects + 1):
                 async with self._request("GET", checked) as response:
                     if response.status not in _REDIRECTS:
-                        return await self._read(response)
+                        yield self._pieces(response)
+                        return
                     checked = self._check_url(_redirect_target(response))
-        raise FetchFailed(
-            "redirects", f"{_named(url)} redirects more than {self._policy.max_redirects} times."
-        )
+            raise FetchFailed(
+                "redirects", f"{_named(url)} redirects more than {self._policy.max_redirects} times."
+            )
 
     async def send(
         self,
@@ -232,7 +260,8 @@ class Fetcher:
         finally:
             _refusals.reset(token)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The body of an answer that is fit to be read, up to the limit of bytes."""
         limit = self._policy.max_bytes
         if response.status != 200:
             raise FetchFailed("status", f"{_named(response.url)} answered with status {response.status}.")
@@ -245,13 +274,13 @@ class Fetcher:
         )
         if (response.content_length or 0) > limit:
             raise too_large
-        body = bytearray()
+        size = 0
         async for piece in response.content.iter_any():
             # Whatever length was announced, this is what arrived.
-            if len(body) + len(piece) > limit:
+            size += len(piece)
+            if size > limit:
                 raise too_large
-            body += piece
-        return bytes(body)
+            yield piece
 
 
 def _host_matches(host: str, entry: str) -> bool:

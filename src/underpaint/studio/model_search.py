@@ -40,6 +40,9 @@ def _found(entry: ModelEntry) -> FoundModel:
         private=entry.private,
         comment=entry.comment,
         conditioning=entry.conditioning,
+        hero_image=entry.hero_image_url,
+        positive_trigger_words=entry.trigger_words or None,
+        default_weight=entry.default_weight,
     )
     if entry.category != "checkpoint":
         return common

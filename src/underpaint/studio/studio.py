@@ -25,6 +25,7 @@ from underpaint.studio.cancelling import cancel_task
 from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal
 from underpaint.studio.model_search import search_models
+from underpaint.studio.model_upload import ModelUploads
 from underpaint.studio.options import engine_options
 from underpaint.studio.pictures import OpenedImage, Pictures
 from underpaint.studio.polling import Polling
@@ -42,6 +43,7 @@ from underpaint.wire import (
     ImageUploadTask,
     MediaStorageTask,
     ModelSearchTask,
+    ModelUploadTask,
     Task,
     TaskError,
     parse_task,
@@ -84,6 +86,7 @@ class Studio:
         self._inference = ImageInference(
             settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine
         )
+        self._model_uploads = ModelUploads(catalog, settings)
         self._uploads = Uploads(pictures, upload_ttl_s=settings.upload_ttl_s)
         self._polling = Polling(inference=self._inference, journal=journal, pictures=pictures)
         self._draining = False
@@ -149,6 +152,7 @@ class Studio:
 
     async def resume(self) -> None:
         """Go on with what the last run of the server left unfinished."""
+        await asyncio.to_thread(self._model_uploads.remove_partial)
         await self._inference.resume()
 
     async def sweep(self) -> None:
@@ -171,6 +175,9 @@ class Studio:
                 return await cancel_task(task, caller, inference=self._inference, journal=self._journal)
             case ModelSearchTask():
                 return await asyncio.to_thread(search_models, task, self._catalog)
+            case ModelUploadTask():
+                self._refuse_while_draining()
+                return await self._model_uploads.upload(task)
             case ImageUploadTask():
                 self._refuse_while_draining()
                 return await self._uploads.upload(task, caller)

@@ -13,6 +13,7 @@ from underpaint.wire.image_inference import (
     PromptWeighting,
 )
 from underpaint.wire.model_search import ModelSearchTask
+from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
 from underpaint.wire.results import (
     Acknowledgement,
@@ -23,6 +24,7 @@ from underpaint.wire.results import (
     MediaDeleteResult,
     MediaUploadResult,
     ModelSearchResult,
+    ModelUploadStatus,
     PictureProgress,
     Pong,
     ProcessingStatus,
@@ -62,6 +64,8 @@ __all__ = [
     "MediaUploadResult",
     "ModelSearchResult",
     "ModelSearchTask",
+    "ModelUploadStatus",
+    "ModelUploadTask",
     "OutputFormat",
     "OutputType",
     "PictureProgress",

@@ -69,11 +69,12 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
             400, "The model is not an AIR identifier, is unknown, or does not suit the task."
         ),
         "modelNotReady": _code(400, "The model is known but not installed on this server."),
+        "modelAlreadyExists": _code(400, "A model of this AIR identifier is installed, or being uploaded."),
         # Work. A failure of an accepted task is no 5xx: REST clients answer a 5xx by sending the same
         # taskUUID again, and would show their user the conflictTaskUUID of that repeat in place of the
         # failure.
         "inferenceError": _code(400, "The engine failed while it worked on the task."),
-        "downloadFailed": _code(400, "A picture given by URL could not be fetched."),
+        "downloadFailed": _code(400, "What a URL of the task leads to could not be fetched."),
         # Capacity. These refuse a task before it is accepted, so that sending it again is right.
         "rateLimitExceeded": _code(429, "The queue is full; send the task again later."),
         "noAvailableServer": _code(503, "No engine is running at the moment; send the task again later."),

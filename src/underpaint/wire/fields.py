@@ -19,6 +19,9 @@ _IRREGULAR_NAMES = {
     "cfg_scale": "CFGScale",
     "check_nsfw": "checkNSFW",
     "ttl_s": "ttl",
+    "default_cfg": "defaultCFG",
+    "download_url": "downloadURL",
+    "hero_image_url": "heroImageURL",
 }
 
 

@@ -274,6 +274,31 @@ class ModelSearchResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelUploadStatus:
+    """One stage that a model has passed on its way into the library; clients wait for "ready".
+
+    Attributes:
+        air: of the model.
+        message: the stage in words.
+    """
+
+    task_uuid: str
+    air: str
+    status: Literal["validated", "downloaded", "stored", "ready"]
+    message: str
+    task_type: str = "modelUpload"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            status=self.status,
+            message=self.message,
+            air=self.air,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskDetailsResult:
     """What was asked and answered under a taskUUID: the tasks as they were sent, and the envelope of the
     reply.

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from underpaint.wire.errors import TaskError, encodable
 from underpaint.wire.image_inference import ImageInferenceTask
 from underpaint.wire.model_search import ModelSearchTask
+from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
 from underpaint.wire.session import AuthenticationTask, PingTask
 from underpaint.wire.uploads import ImageUploadTask, MediaStorageTask
@@ -25,6 +26,7 @@ Task = (
     | GetTaskDetailsTask
     | CancelTask
     | ModelSearchTask
+    | ModelUploadTask
 )
 
 TASK_MODELS: Mapping[str, type[Task]] = MappingProxyType(
