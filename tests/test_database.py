@@ -1,11 +1,15 @@
 """The database: created whole, opened again, and never opened by a version that does not know it."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, inspect, select, text
+from sqlalchemy.exc import OperationalError
 
-from underpaint.database import SCHEMA_VERSION, SchemaVersionError, keys, metadata, open_database
+from underpaint import migrations
+from underpaint.database import keys, metadata, open_database
+from underpaint.migrations import SCHEMA_VERSION, SchemaVersionError
 
 
 def _rows(database: Engine) -> list[str]:
@@ -69,3 +73,60 @@ def test_data_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
     with pytest.raises(SchemaVersionError, match="newer version"):
         open_database(tmp_path)
+
+
+FIRST_SCHEMA = """
+CREATE TABLE keys (key_id VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, hash VARCHAR NOT NULL UNIQUE,
+    created_s FLOAT NOT NULL, last_used_s FLOAT, revoked_s FLOAT);
+CREATE TABLE images (image_uuid VARCHAR NOT NULL PRIMARY KEY, extension VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+    width_px INTEGER NOT NULL, height_px INTEGER NOT NULL, size_bytes INTEGER NOT NULL, created_s FLOAT NOT NULL,
+    expires_s FLOAT NOT NULL, key_id VARCHAR);
+CREATE INDEX images_by_expiry ON images (expires_s);
+CREATE TABLE tasks (owner VARCHAR NOT NULL, task_uuid VARCHAR NOT NULL, task_type VARCHAR NOT NULL,
+    request JSON NOT NULL, base_url VARCHAR NOT NULL, asynchronous BOOLEAN NOT NULL, status VARCHAR NOT NULL,
+    seed INTEGER, error JSON, error_status INTEGER, attempts INTEGER NOT NULL, created_s FLOAT NOT NULL,
+    finished_s FLOAT, expires_s FLOAT, PRIMARY KEY (owner, task_uuid));
+CREATE INDEX tasks_by_status ON tasks (status);
+CREATE INDEX tasks_by_expiry ON tasks (expires_s);
+CREATE TABLE results (owner VARCHAR NOT NULL, task_uuid VARCHAR NOT NULL, position INTEGER NOT NULL,
+    item JSON NOT NULL, created_s FLOAT NOT NULL, PRIMARY KEY (owner, task_uuid, position));
+INSERT INTO keys VALUES ('id', 'old', 'hash', 1.0, NULL, NULL);
+PRAGMA user_version=1;
+"""
+
+
+def test_the_first_schema_is_brought_up_to_date_with_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with sqlite3.connect(tmp_path / "old" / "underpaint.db") as connection:
+        connection.executescript(FIRST_SCHEMA)
+    connection.close()
+
+    old, new = open_database(tmp_path / "old"), open_database(tmp_path / "new")
+
+    assert _rows(old) == ["old"]
+    for name in metadata.tables:
+        columns = [{each["name"] for each in inspect(engine).get_columns(name)} for engine in (old, new)]
+        indexes = [{each["name"] for each in inspect(engine).get_indexes(name)} for engine in (old, new)]
+        assert columns[0] == columns[1], name
+        assert indexes[0] == indexes[1], name
+    old.dispose()
+    new.dispose()
+    open_database(tmp_path / "old").dispose()
+
+
+def test_a_step_that_fails_leaves_the_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite3.connect(tmp_path / "underpaint.db") as connection:
+        connection.executescript(FIRST_SCHEMA)
+    connection.close()
+    broken = {
+        **migrations.STEPS,
+        SCHEMA_VERSION: (*migrations.STEPS[SCHEMA_VERSION], "ALTER TABLE none ADD x"),
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "STEPS", broken)
+        with pytest.raises(OperationalError):
+            open_database(tmp_path)
+
+    database = open_database(tmp_path)
+    assert "scopes" in {each["name"] for each in inspect(database).get_columns("keys")}
+    database.dispose()

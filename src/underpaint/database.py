@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Engine,
@@ -20,10 +21,9 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
-    text,
 )
 
-SCHEMA_VERSION = 1
+from underpaint.migrations import migrate
 
 metadata = MetaData()
 
@@ -36,8 +36,14 @@ keys = Table(
     Column("created_s", Float, nullable=False),
     Column("last_used_s", Float),
     Column("revoked_s", Float),
+    Column("scopes", String),
+    Column("expires_s", Float),
+    Column("requests_per_s", Float),
+    Column("queued_tasks", Integer),
+    Column("queued_pixels", BigInteger),
 )
-"""API keys. `hash` is the SHA-256 of the key in hex; the key itself is shown once and never stored."""
+"""API keys. `hash` is the SHA-256 of the key in hex; the key itself is shown once and never stored. `scopes` are
+separated by commas, null for all; null limits are those of the settings."""
 
 images = Table(
     "images",
@@ -47,7 +53,7 @@ images = Table(
     Column("kind", String, nullable=False),
     Column("width_px", Integer, nullable=False),
     Column("height_px", Integer, nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
     Column("created_s", Float, nullable=False),
     Column("expires_s", Float, nullable=False),
     Column("key_id", String),
@@ -65,7 +71,7 @@ tasks = Table(
     Column("base_url", String, nullable=False),
     Column("asynchronous", Boolean, nullable=False),
     Column("status", String, nullable=False),
-    Column("seed", Integer),
+    Column("seed", BigInteger),
     Column("error", JSON),
     Column("error_status", Integer),
     Column("attempts", Integer, nullable=False, default=0),
@@ -89,10 +95,6 @@ results = Table(
 """Result items of a task in wire form, without the bytes of pictures: those are in the image store."""
 
 
-class SchemaVersionError(RuntimeError):
-    """The database was written by a newer version of Underpaint."""
-
-
 def open_database(data_dir: Path) -> Engine:
     """Open, or create, the database in `data_dir`.
 
@@ -112,12 +114,5 @@ def open_database(data_dir: Path) -> Engine:
         cursor.close()
 
     with engine.begin() as connection:
-        found = connection.execute(text("PRAGMA user_version")).scalar_one()
-        if found > SCHEMA_VERSION:
-            raise SchemaVersionError(
-                f"{data_dir} holds data of a newer version of Underpaint (schema {found}, this one knows "
-                f"{SCHEMA_VERSION})"
-            )
-        metadata.create_all(connection)
-        connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
+        migrate(connection, create_all=metadata.create_all, place=str(data_dir))
     return engine

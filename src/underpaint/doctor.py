@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -155,11 +156,18 @@ def _access(settings: Settings) -> Iterator[tuple[State, str]]:
         records = KeyRing(database).list()
     finally:
         database.dispose()
-    valid = sum(record.revoked_s is None for record in records)
+    now_s = time.time()
+    valid = sum(
+        record.revoked_s is None and (record.permissions.expires_s or float("inf")) > now_s
+        for record in records
+    )
     if valid:
         yield "ok", f"{valid} valid key{'s' if valid > 1 else ''}; one is required of every client"
     elif records:
-        yield "note", "all keys are revoked: a server refuses everybody until `underpaint keys add NAME`"
+        yield (
+            "note",
+            "all keys are revoked or have expired: a server refuses everybody until `underpaint keys add NAME`",
+        )
     elif is_loopback(settings.host):
         yield "ok", f"no key was made: a server on {settings.host} accepts any key, from this machine only"
     else:

@@ -82,6 +82,24 @@ class Settings(BaseModel):
         ge=1,
         description="Most results that may wait or run at once; a task beyond it is refused with a 429.",
     )
+    key_requests_per_s: float | None = Field(
+        None,
+        gt=0,
+        description="Tasks that one key may send in a second, where the key has no limit of its own; asking for "
+        "results and cancelling do not count. By default without limit.",
+    )
+    key_queued_tasks: int | None = Field(
+        None,
+        ge=1,
+        description="Tasks of one key that may wait or run at once, where the key has no limit of its own. By default "
+        "without limit.",
+    )
+    key_queued_pixels: int | None = Field(
+        None,
+        ge=1,
+        description="Pixels of all results of one key that may wait or run at once, where the key has no limit of its "
+        "own. By default without limit.",
+    )
     engine_stall_s: float = Field(
         600, gt=0, description="Seconds without a sign of life after which a busy engine process is replaced."
     )

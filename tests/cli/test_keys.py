@@ -44,3 +44,22 @@ def test_a_revoked_key_stays_on_the_list(run: Run) -> None:
 
     assert run("keys", "revoke", record["key_id"]).code == 0
     assert "revoked" in run("keys", "list").output
+
+
+def test_a_key_can_be_limited(run: Run) -> None:
+    made = run(
+        *("keys", "add", "kiosk", "--scope", "inference", "--scope", "search", "--expires-days", "30"),
+        *("--requests-per-s", "2", "--queued-tasks", "4", "--queued-pixels", "4000000"),
+    )
+
+    assert made.code == 0
+    [record] = json.loads(run("keys", "list", "--json").output)
+    assert record["scopes"] == ["inference", "search"]
+    assert (record["requests_per_s"], record["queued_tasks"], record["queued_pixels"]) == (2, 4, 4000000)
+    assert record["expires"] is not None
+
+
+def test_a_wrong_limit_is_refused(run: Run) -> None:
+    assert "positive" in run("keys", "add", "kiosk", "--queued-tasks", "0").errors
+    assert "scope" in run("keys", "add", "kiosk", "--scope", "everything").errors.lower()
+    assert run("keys", "list").output == ""

@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from underpaint.permissions import ALL_SCOPES, Limits, Scope
 from underpaint.server.keys import LAST_USED_INTERVAL_S, KeyRing, KeySnapshot
+from underpaint.studio.caller import Caller
 from underpaint.wire import TaskError
 
 KEYLESS_OWNER = ""
@@ -41,10 +43,19 @@ class Access:
     Args:
         keys: the keys.
         host: the address that the server listens on.
+        limits: of keys that have none of their own, and of everybody together where any key is accepted.
         clock: monotonic, in seconds.
     """
 
-    def __init__(self, keys: KeyRing, host: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        host: str,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits = limits or Limits()
         self._keys = keys
         self._loopback = is_loopback(host)
         self._clock = clock
@@ -84,6 +95,24 @@ class Access:
             raise TaskError("invalidApiKey", f"Invalid API key. {self._advice(snapshot)}", parameter="apiKey")
         self._mark_used(owner)
         return owner
+
+    async def caller(self, owner: str, base_url: str) -> Caller:
+        """Whoever has authenticated as `owner`, with what it may do. A key that has just ended may do nothing."""
+        permissions = (await self._recent()).permissions.get(owner)
+        if permissions is None:
+            scopes = ALL_SCOPES if owner == KEYLESS_OWNER else frozenset[Scope]()
+            return Caller(owner=owner, base_url=base_url, scopes=scopes, limits=self._limits)
+        own = permissions.limits
+        return Caller(
+            owner=owner,
+            base_url=base_url,
+            scopes=permissions.scopes,
+            limits=Limits(
+                requests_per_s=own.requests_per_s or self._limits.requests_per_s,
+                queued_tasks=own.queued_tasks or self._limits.queued_tasks,
+                queued_pixels=own.queued_pixels or self._limits.queued_pixels,
+            ),
+        )
 
     async def is_valid(self, owner: str) -> bool:
         """Whether a connection that authenticated earlier may go on."""

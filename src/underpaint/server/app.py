@@ -20,6 +20,7 @@ from underpaint.server.http import delete_task, post_tasks
 from underpaint.server.images import get_image
 from underpaint.server.keys import KeyRing
 from underpaint.server.landing import get_landing
+from underpaint.server.limits import limits_of
 from underpaint.server.metrics import Metrics
 from underpaint.server.replies import error_response
 from underpaint.server.services import Services
@@ -42,7 +43,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         database = await asyncio.to_thread(open_database, settings.data_dir)
-        access = Access(KeyRing(database), settings.host)
+        access = Access(KeyRing(database), settings.host, limits=limits_of(settings))
         sessions = Sessions()
         try:
             async with studio_factory(settings, database) as studio:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 
+from underpaint.server.limits import RequestRates
 from underpaint.server.metrics import Metrics, Outcome
 from underpaint.server.studio import Studio
 from underpaint.studio import Cancellation, OnProgress
@@ -24,6 +25,7 @@ class Dispatcher:
     def __init__(self, studio: Studio, metrics: Metrics) -> None:
         self._studio = studio
         self._metrics = metrics
+        self._rates = RequestRates()
         self.stopping = asyncio.Event()
 
     async def perform(
@@ -41,9 +43,12 @@ class Dispatcher:
         task_type, task_uuid = task_identity(raw)
         began_s = time.monotonic()
         try:
+            self._rates.admit(task_type, caller)
             reply = await self._studio.perform(
                 raw, caller, hold_s=hold_s, on_progress=on_progress, cancellation=cancellation
             )
+        except TaskError as error:
+            reply = refusal(error, raw)
         except Exception:
             log.exception("the studio failed", extra={"taskUUID": task_uuid, "taskType": task_type})
             reply = refusal(

@@ -13,7 +13,7 @@ from underpaint.server.reading import read_body, read_tasks
 from underpaint.server.replies import error_response, json_response
 from underpaint.server.services import Services, services_of
 from underpaint.studio import Cancellation
-from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.caller import Reply
 from underpaint.wire import AuthenticationTask, Pong, TaskError, http_reply, parse_task, task_identity
 
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
@@ -39,7 +39,7 @@ async def post_tasks(request: Request) -> Response:
             owner = await services.access.owner_of(element_key)
     except TaskError as error:
         return error_response(error)
-    caller = Caller(owner=owner, base_url=base_url(request, services.settings.public_url))
+    caller = await services.access.caller(owner, base_url(request, services.settings.public_url))
     cancellations = [Cancellation() for _ in tasks]
 
     async def answer(raw: object, cancellation: Cancellation) -> Reply:
@@ -68,7 +68,7 @@ async def delete_task(request: Request) -> Response:
         owner = await services.access.owner_of(_bearer_key(request.headers.get("authorization")))
     except TaskError as error:
         return error_response(error)
-    caller = Caller(owner=owner, base_url=base_url(request, services.settings.public_url))
+    caller = await services.access.caller(owner, base_url(request, services.settings.public_url))
     raw = {"taskType": "cancelTask", "taskUUID": request.path_params["task_uuid"]}
     return _response([await services.dispatcher.perform_unless_stopping(raw, caller)])
 

@@ -11,10 +11,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Engine, insert, or_, select, update
+from sqlalchemy import Engine, Row, insert, or_, select, update
 
 from underpaint.database import keys
+from underpaint.permissions import ALL_SCOPES, Limits, Permissions
 
 KEY_PREFIX = "up_"
 KEY_BYTES = 32
@@ -36,6 +38,7 @@ class KeyRecord:
     created_s: float
     last_used_s: float | None
     revoked_s: float | None
+    permissions: Permissions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,9 @@ class KeySnapshot:
     """The keys as they stood at one moment."""
 
     owners: Mapping[str, str] = field(repr=False)
-    """Identifier of each key that is not revoked, by the hash of the key."""
+    """Identifier of each key that is neither revoked nor expired, by the hash of the key."""
+    permissions: Mapping[str, Permissions]
+    """Of the same keys, by their identifiers."""
     configured: bool
     """Whether there was ever a key. Revoked ones count: revoking the last key must not open the server to
     all.
@@ -61,8 +66,8 @@ class KeySnapshot:
         return owner
 
     def is_valid(self, owner: str) -> bool:
-        """Whether the key with this identifier exists and is not revoked."""
-        return owner in self.owners.values()
+        """Whether the key with this identifier exists and is neither revoked nor expired."""
+        return owner in self.permissions
 
 
 def hash_of(key: str) -> str:
@@ -79,35 +84,65 @@ class KeyRing:
         self._database = database
         self._clock = clock
 
-    def add(self, name: str) -> tuple[str, str]:
+    def add(self, name: str, permissions: Permissions | None = None) -> tuple[str, str]:
         """Make a key.
 
         Args:
             name: what the key is for, 1 to 100 characters; need not be unique.
+            permissions: what it may do; by default everything, for ever, within the limits of the settings.
 
         Returns:
             Its identifier, and the key itself, which cannot be had again.
 
         Raises:
-            ValueError: the name is empty or too long.
+            ValueError: the name is empty or too long, it may do nothing, a limit is not positive, or it has expired.
         """
         name = name.strip()
         if not 0 < len(name) <= LONGEST_NAME:
             raise ValueError(f"a key needs a name of 1 to {LONGEST_NAME} characters")
+        permissions = permissions or Permissions()
+        limits = permissions.limits
+        if not permissions.scopes:
+            raise ValueError("a key without any scope may do nothing")
+        for limit in (limits.requests_per_s, limits.queued_tasks, limits.queued_pixels):
+            if limit is not None and not 0 < limit < float("inf"):
+                raise ValueError("limits must be positive numbers")
+        if permissions.expires_s is not None and not permissions.expires_s > self._clock():
+            raise ValueError("the key would have expired already")
+        scopes = None if permissions.scopes == ALL_SCOPES else ",".join(sorted(permissions.scopes))
         key_id = secrets.token_hex(6)
         key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
         with self._database.begin() as connection:
             connection.execute(
-                insert(keys).values(key_id=key_id, name=name, hash=hash_of(key), created_s=self._clock())
+                insert(keys).values(
+                    key_id=key_id,
+                    name=name,
+                    hash=hash_of(key),
+                    created_s=self._clock(),
+                    scopes=scopes,
+                    expires_s=permissions.expires_s,
+                    requests_per_s=limits.requests_per_s,
+                    queued_tasks=limits.queued_tasks,
+                    queued_pixels=limits.queued_pixels,
+                )
             )
         return key_id, key
 
     def list(self) -> list[KeyRecord]:
         """All keys ever made, the oldest first."""
-        columns = (keys.c.key_id, keys.c.name, keys.c.created_s, keys.c.last_used_s, keys.c.revoked_s)
         with self._database.connect() as connection:
-            rows = connection.execute(select(*columns).order_by(keys.c.created_s, keys.c.key_id))
-            return [KeyRecord(**row) for row in rows.mappings()]
+            rows = connection.execute(select(keys).order_by(keys.c.created_s, keys.c.key_id)).all()
+        return [
+            KeyRecord(
+                key_id=row.key_id,
+                name=row.name,
+                created_s=row.created_s,
+                last_used_s=row.last_used_s,
+                revoked_s=row.revoked_s,
+                permissions=_permissions(row),
+            )
+            for row in rows
+        ]
 
     def revoke(self, key_id: str) -> None:
         """Make a key invalid for good. Revoking it again changes nothing.
@@ -128,9 +163,14 @@ class KeyRing:
     def snapshot(self) -> KeySnapshot:
         """Read the keys, to authenticate against without the database."""
         with self._database.connect() as connection:
-            rows = connection.execute(select(keys.c.hash, keys.c.key_id, keys.c.revoked_s)).all()
+            rows = connection.execute(select(keys)).all()
+        now_s = self._clock()
+        valid = [
+            row for row in rows if row.revoked_s is None and (row.expires_s is None or row.expires_s > now_s)
+        ]
         return KeySnapshot(
-            owners={stored: key_id for stored, key_id, revoked_s in rows if revoked_s is None},
+            owners={row.hash: row.key_id for row in valid},
+            permissions={row.key_id: _permissions(row) for row in valid},
             configured=bool(rows),
         )
 
@@ -153,3 +193,17 @@ class KeyRing:
                 )
                 .values(last_used_s=now_s)
             )
+
+
+def _permissions(row: Row[Any]) -> Permissions:
+    named = ALL_SCOPES if row.scopes is None else set(row.scopes.split(","))
+    return Permissions(
+        # A scope of a later version means nothing here, and allows nothing.
+        scopes=frozenset(scope for scope in ALL_SCOPES if scope in named),
+        expires_s=row.expires_s,
+        limits=Limits(
+            requests_per_s=row.requests_per_s,
+            queued_tasks=row.queued_tasks,
+            queued_pixels=row.queued_pixels,
+        ),
+    )

@@ -20,7 +20,7 @@ from underpaint.server.reading import read_tasks
 from underpaint.server.services import Services, services_of
 from underpaint.server.sessions import Session
 from underpaint.studio import Cancellation
-from underpaint.studio.caller import Caller, Item, Reply
+from underpaint.studio.caller import Item, Reply
 from underpaint.wire import (
     AuthenticationResult,
     AuthenticationTask,
@@ -214,7 +214,7 @@ class SocketConnection:
 
     async def _answer(self, raw: object, session: Session) -> None:
         """Perform a task, and answer to the session: by then, that can be another connection, or none."""
-        caller = Caller(owner=session.owner, base_url=self._base_url)
+        caller = await self._services.access.caller(session.owner, self._base_url)
         came_in_time = not self._services.draining
         cancellation = Cancellation()
 

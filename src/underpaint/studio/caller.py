@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from underpaint.permissions import ALL_SCOPES, NO_LIMITS, Limits, Scope
+
 Item = Mapping[str, Any]
 """One element of a reply's `data` or `errors`, in wire form."""
 
@@ -16,6 +18,8 @@ class Caller:
     """Identifier of the API key, "" where no key is configured. Tasks of different owners do not see each other."""
     base_url: str
     """URL under which this caller reaches the server, without a trailing slash; links to results start with it."""
+    scopes: frozenset[Scope] = ALL_SCOPES
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from underpaint.studio.pictures import Pictures
 from underpaint.studio.preparing import Preparation, Prepared
 from underpaint.studio.progress import OnProgress, Reporter
 from underpaint.studio.requests import Wishes, job_requests
+from underpaint.studio.room import Place, Room
 from underpaint.studio.run import Run
 from underpaint.wire import ImageInferenceTask, TaskError, parse_task
 
@@ -69,6 +70,7 @@ class ImageInference:
         self._pictures = pictures
         self._journal = journal
         self._engine = engine
+        self._room = Room(results=settings.queue_limit)
         self._runs: dict[tuple[str, str], Run] = {}
         self._arrivals: set[_Arrival] = set()
         self._work: set[asyncio.Task[None]] = set()
@@ -152,7 +154,22 @@ class ImageInference:
     ) -> Run:
         if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
             raise _conflict(task.task_uuid)
-        self._check_room(task.number_results)
+        place = self._room.enter(caller, results=task.number_results, pixels_each=task.width * task.height)
+        try:
+            return await self._accept_into(place, task, raw, caller, cancellation, on_progress)
+        except BaseException:
+            place.leave()
+            raise
+
+    async def _accept_into(
+        self,
+        place: Place,
+        task: ImageInferenceTask,
+        raw: Mapping[str, Any],
+        caller: Caller,
+        cancellation: Cancellation,
+        on_progress: OnProgress | None,
+    ) -> Run:
         prepared = await self._preparation.prepare_unless_cancelled(task, cancellation)
         request = {name: value for name, value in raw.items() if name not in ("seedImage", "inputs")}
         ttl_s = float(task.ttl_s or self._settings.result_ttl_s)
@@ -168,8 +185,6 @@ class ImageInference:
             seed=task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS),
             expires_s=time.time() + ttl_s,
         )
-        # Once more: other tasks came while this one's picture was read.
-        self._check_room(task.number_results)
         if not await asyncio.to_thread(self._journal.accept, record):
             await self._discard_seed(record)
             raise _conflict(task.task_uuid)
@@ -180,6 +195,7 @@ class ImageInference:
             task,
             prepared,
             cancellation,
+            place,
             awaited=not record.asynchronous,
             previews=task.previews and on_progress is not None,
         )
@@ -203,9 +219,12 @@ class ImageInference:
                     )
                 task = parse_task(record.request)
                 assert isinstance(task, ImageInferenceTask), "only imageInference tasks are written down"
-                self._begin(
-                    record, task, await self._preparation.prepare(task), Cancellation(), awaited=False
+                prepared = await self._preparation.prepare(task)
+                # It was accepted: the bounds of what may be are not for it.
+                place = self._room.claim(
+                    record.owner, results=task.number_results, pixels_each=task.width * task.height
                 )
+                self._begin(record, task, prepared, Cancellation(), place, awaited=False)
             except TaskError as error:
                 await self._fail(record, error)
 
@@ -221,10 +240,6 @@ class ImageInference:
         for report in self._reports:
             report.cancel()
 
-    def _check_room(self, results: int) -> None:
-        if self.jobs_waiting + self.jobs_running + results > self._settings.queue_limit:
-            raise TaskError("rateLimitExceeded", "the queue is full; try again later")
-
     async def _keep_seed(self, picture: Picture, owner: str, ttl_s: float) -> str:
         image = Image.fromarray(picture)
         data = await asyncio.to_thread(encode_image, image, format="PNG")
@@ -238,6 +253,7 @@ class ImageInference:
         task: ImageInferenceTask,
         prepared: Prepared,
         cancellation: Cancellation,
+        place: Place,
         *,
         awaited: bool,
         previews: bool = False,
@@ -258,7 +274,7 @@ class ImageInference:
             previews=previews,
         )
         jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)
-        run = Run(record, jobs, cancellation, awaited=awaited)
+        run = Run(record, jobs, cancellation, place, awaited=awaited)
         self._runs[record.owner, record.task_uuid] = run
         _keep(self._work, self._work_on(run, task, prepared.entry), f"task {record.task_uuid}")
         return run
@@ -297,6 +313,7 @@ class ImageInference:
             await self._fail(record, TaskError("internalServerError", "the server failed; its log says how"))
         finally:
             del self._runs[record.owner, record.task_uuid]
+            run.place.leave()
             run.finished.set()
 
     async def _result(

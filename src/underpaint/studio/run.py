@@ -6,13 +6,20 @@ from dataclasses import replace
 from underpaint.engine.messages import JobRequest, Progress
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.journal import TaskRecord
+from underpaint.studio.room import Place
 
 
 class Run:
     """An accepted task, until it has its outcome."""
 
     def __init__(
-        self, record: TaskRecord, jobs: tuple[JobRequest, ...], cancellation: Cancellation, *, awaited: bool
+        self,
+        record: TaskRecord,
+        jobs: tuple[JobRequest, ...],
+        cancellation: Cancellation,
+        place: Place,
+        *,
+        awaited: bool,
     ) -> None:
         """Begin with nothing done.
 
@@ -20,11 +27,13 @@ class Run:
             record: the task.
             jobs: one for each of its pictures.
             cancellation: ends it.
+            place: its place in the queue.
             awaited: whether a caller waits for its outcome.
         """
         self.record = record
         self.jobs = jobs
         self.cancellation = cancellation
+        self.place = place
         self.finished = asyncio.Event()
         """Set when the task has its outcome, in the journal too."""
         self.answered = asyncio.Event()
@@ -49,7 +58,9 @@ class Run:
 
     def note_done(self, job_id: str) -> None:
         """Take in that the engine has no more to do for a job."""
-        self._done.add(job_id)
+        if job_id not in self._done:
+            self._done.add(job_id)
+            self.place.result_done()
         self.moved.set()
 
     @property

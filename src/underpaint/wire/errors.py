@@ -76,7 +76,9 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
         "inferenceError": _code(400, "The engine failed while it worked on the task."),
         "downloadFailed": _code(400, "What a URL of the task leads to could not be fetched."),
         # Capacity. These refuse a task before it is accepted, so that sending it again is right.
-        "rateLimitExceeded": _code(429, "The queue is full; send the task again later."),
+        "rateLimitExceeded": _code(
+            429, "The queue is full, or the key has reached one of its limits; send the task again later."
+        ),
         "noAvailableServer": _code(503, "No engine is running at the moment; send the task again later."),
         "serviceUnavailable": _code(503, "The server is starting or stopping; send the task again later."),
         "inferenceTimeout": _code(504, "The task did not finish within the server's time limit."),
