@@ -1,7 +1,7 @@
 """From the schema of an older version to that of this one.
 
 Every schema that was ever released can be brought up to date, one version after the other. A step is plain SQL that
-both SQLite and PostgreSQL read, and never refers to the tables in `database`: those go on changing, and a step does not.
+both SQLite and PostgreSQL read, and never refers to the tables in `database`: they change, a step does not.
 """
 
 from collections.abc import Callable, Mapping
