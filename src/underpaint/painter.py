@@ -150,6 +150,7 @@ class Painter:
         model: str | None = None,
         fit: FitMode = "stretch",
         clip_skip: int = 0,
+        prompt_weighting: Literal["compel", "sdEmbeds"] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> list[Transformed]:
         """Transform a photo by a prompt.
@@ -169,6 +170,8 @@ class Painter:
             model: an AIR identifier; by default that of the settings.
             fit: how a photo of another shape fills the picture.
             clip_skip: layers of the text encoder to leave out, 0 to 2.
+            prompt_weighting: syntax of weights within both prompts, such as "(snow:1.5)" (sdEmbeds) or "snow++"
+                (compel).
             on_progress: called for every step.
 
         Raises:
@@ -227,6 +230,9 @@ class Painter:
                 fit_image(image, width_px=width_px, height_px=height_px, mode=fit), dtype=np.uint8
             )
         chosen_strength = entry.defaults.strength if strength is None else strength
+        weighting = rest.get("prompt_weighting")
+        if weighting not in (None, "compel", "sdEmbeds"):
+            raise ValueError(f"prompt_weighting must be 'compel' or 'sdEmbeds', not {weighting!r}")
         _check_ranges(strength=(strength, 0, 1), seed=(seed, 1, LARGEST_SEED), **_ranges(rest))
         wishes = Wishes(
             prompt=prompt,

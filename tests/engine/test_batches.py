@@ -25,6 +25,7 @@ UNLIKE: dict[str, dict[str, Any]] = {
     "long negative": {"negative_prompt": "fog, snow " * 60, "scheduler": "UniPC", "steps": 6},
     "few steps": {"scheduler": "LCM", "steps": 3, "guidance_scale": 1.0, "prompt": "two blue dogs"},
     "ancestral": {"scheduler": "Euler a", "steps": 6, "strength": 0.7, "picture": True, "clip_skip": 1},
+    "weighted": {"prompt": "a (red:1.8) house", "steps": 5, "prompt_weighting": "sdEmbeds"},
 }
 
 
@@ -45,6 +46,19 @@ def test_unlike_jobs_together_give_what_each_gives_alone(
     for request in requests:
         alone.finish(request)
         assert worst_difference(together.picture(request.job_id), alone.picture(request.job_id)) <= 1
+
+
+def test_a_weight_within_a_prompt_changes_the_picture(sd1_checkpoint: Path) -> None:
+    driven = Driven()
+    plain = job_request("plain", sd1_checkpoint, prompt="a house", steps=5)
+    driven.finish(
+        plain,
+        job_request("said", sd1_checkpoint, prompt="a (house:4)", steps=5, prompt_weighting="sdEmbeds"),
+        job_request("unsaid", sd1_checkpoint, prompt="a house", steps=5, prompt_weighting="compel"),
+    )
+
+    assert worst_difference(driven.picture("said"), driven.picture("plain")) > 1
+    assert worst_difference(driven.picture("unsaid"), driven.picture("plain")) <= 1
 
 
 def test_jobs_that_join_midway_change_nothing(sd1_checkpoint: Path, photo: Picture) -> None:

@@ -133,6 +133,8 @@ ACCEPTED: list[tuple[str, object, str, object]] = [
     ("clipSkip", 0, "clip_skip", 0),
     ("clipSkip", 2, "clip_skip", 2),
     ("promptWeighting", "", "prompt_weighting", None),
+    ("promptWeighting", "COMPEL", "prompt_weighting", "compel"),
+    ("promptWeighting", "sdembeds", "prompt_weighting", "sdEmbeds"),
     ("numberResults", 1, "number_results", 1),
     ("numberResults", 20, "number_results", 20),
     ("outputType", "URL", "output_type", ("URL",)),
@@ -353,15 +355,6 @@ def test_every_parameter_has_its_range_checked() -> None:
                 "code": "incompatibleParameters",
                 "message": "'seedImage' and 'inputs.seedImage' are different pictures; give one of them.",
                 "parameter": ["seedImage", "inputs.seedImage"],
-            },
-        ),
-        (
-            {"promptWeighting": "COMPEL"},
-            {
-                "code": "unsupportedParameter",
-                "message": "'promptWeighting' is not supported by this server: "
-                "prompt weighting is not available.",
-                "parameter": "promptWeighting",
             },
         ),
         (

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from underpaint.diffusion.loading import load_pipeline
+from underpaint.diffusion.prompt_weighting import PromptWeighting, compel_hidden_states, weighted_fragments
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS
 
@@ -114,7 +115,9 @@ class StableDiffusion:
         return (1, self.latent_channels, height_px // scale, width_px // scale)
 
     @torch.inference_mode()
-    def encode_prompt(self, prompt: str, *, clip_skip: int = 0) -> Tensor:
+    def encode_prompt(
+        self, prompt: str, *, clip_skip: int = 0, weighting: PromptWeighting | None = None
+    ) -> Tensor:
         """Hidden states of the text encoder, (tokens, width).
 
         A prompt longer than the encoder's window is encoded window by window and the windows are joined, so that no
@@ -123,9 +126,21 @@ class StableDiffusion:
         Args:
             prompt: any text, also empty.
             clip_skip: how many of the encoder's last layers to leave out.
+            weighting: syntax of the weights within the prompt; None for plain text.
+
+        Raises:
+            PromptSyntaxError: the prompt breaks the rules of its syntax.
         """
+        if weighting == "compel":
+            weighted = compel_hidden_states(self._tokenizer, self._text_encoder, prompt, clip_skip=clip_skip)
+            return weighted.to(self._dtype)
         window = int(self._tokenizer.model_max_length)
-        words: list[int] = self._tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
+        fragments = weighted_fragments(prompt) if weighting == "sdEmbeds" else [(prompt, 1.0)]
+        words: list[int] = []
+        weights: list[float] = []
+        for text, weight in fragments:
+            words += self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+            weights += [weight] * (len(words) - len(weights))
         begin, end, pad = (
             self._tokenizer.bos_token_id,
             self._tokenizer.eos_token_id,
@@ -147,6 +162,12 @@ class StableDiffusion:
             hidden = norm(encoded.hidden_states[-(clip_skip + 1)])
         else:
             hidden = encoded.last_hidden_state
+        if weighting is not None:
+            factors = [
+                [1.0, *part, *[1.0] * (window - 1 - len(part))]
+                for part in (weights[start : start + room] for start in range(0, len(chunks) * room, room))
+            ]
+            hidden = hidden * torch.tensor(factors, device=hidden.device, dtype=hidden.dtype)[..., None]
         return hidden.to(self._dtype).flatten(0, 1)
 
     def match_prompts(self, prompt: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.prompt_weighting import PromptSyntaxError
 from underpaint.diffusion.stable_diffusion import ModelLoadError, Row, StableDiffusion
 from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
@@ -217,6 +218,8 @@ class Engine:
         message = f"the engine could not make this picture: {failure}"
         if isinstance(failure, ModelLoadError):
             code, message = "modelLoad", str(failure)
+        elif isinstance(failure, PromptSyntaxError):
+            message = str(failure)
         elif isinstance(failure, (torch.OutOfMemoryError, MemoryError)):
             code, message = "outOfMemory", "there is not enough memory for a picture of this size"
             self._release_memory()

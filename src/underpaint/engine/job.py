@@ -132,8 +132,8 @@ def _encoded_prompts(
 ) -> tuple[Tensor, ...]:
     def encoded(prompt: str, clip_skip: int) -> Tensor:
         hidden: Tensor = encodings.get_or_make(
-            ("prompt", request.model, prompt, clip_skip),
-            lambda: model.encode_prompt(prompt, clip_skip=clip_skip),
+            ("prompt", request.model, prompt, clip_skip, request.prompt_weighting),
+            lambda: model.encode_prompt(prompt, clip_skip=clip_skip, weighting=request.prompt_weighting),
             lambda hidden: hidden.nbytes,
         )
         return hidden

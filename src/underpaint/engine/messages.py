@@ -48,6 +48,8 @@ class JobRequest:
     picture: Picture | None = field(default=None, repr=False)
     """The seed picture, already fitted to `width_px` x `height_px`; None for text-to-image."""
     clip_skip: int = 0
+    prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
+    """Syntax of weights within both prompts; None for plain text."""
     previews: bool = False
     """Whether progress carries small pictures of what is coming."""
 

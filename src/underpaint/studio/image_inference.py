@@ -271,6 +271,7 @@ class ImageInference:
             seed=record.seed,
             results=task.number_results,
             clip_skip=task.clip_skip,
+            prompt_weighting=task.prompt_weighting,
             previews=previews,
         )
         jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)

@@ -10,6 +10,10 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
     transformed = (
         {} if job.picture is None else {"strength": job.strength, "effectiveSteps": finished.steps_run}
     )
+    said = {
+        **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
+        **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
+    }
     return {
         "model": entry.air,
         "positivePrompt": job.prompt,
@@ -19,6 +23,7 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
         **transformed,
         "scheduler": job.scheduler,
         "CFGScale": job.guidance_scale,
+        **said,
         "width": job.width_px,
         "height": job.height_px,
         "version": __version__,

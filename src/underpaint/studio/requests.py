@@ -7,6 +7,7 @@ from pathlib import Path
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE
 from underpaint.engine.messages import JobRequest, ModelReference, Picture
+from underpaint.wire import PromptWeighting
 
 RUNNABLE_ARCHITECTURES = frozenset(SCHEDULERS_OF_ARCHITECTURE)
 """Architectures that the engine can run, by the catalogue's names."""
@@ -38,6 +39,7 @@ class Wishes:
     seed: int
     results: int = 1
     clip_skip: int = 0
+    prompt_weighting: PromptWeighting | None = None
     previews: bool = False
     """Whether progress shows what the picture is becoming."""
 
@@ -75,6 +77,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         strength=wishes.strength,
         picture=wishes.picture,
         clip_skip=wishes.clip_skip,
+        prompt_weighting=wishes.prompt_weighting,
         previews=wishes.previews,
     )
     return (

@@ -191,7 +191,7 @@ class ImageInferenceTask(IdentifiedTask):
         default=0, ge=0, le=2, description="text encoder layers to skip beyond the model's own"
     )
     prompt_weighting: Annotated[PromptWeighting | None, BeforeValidator(_documented_spelling)] = Field(
-        default=None, description="syntax of weights within prompts"
+        default=None, description="syntax of weights within both prompts; default: plain text"
     )
     number_results: Integer = Field(default=1, ge=1, le=20, description="how many pictures")
     check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
@@ -292,9 +292,3 @@ def _fold_prompt_weighting(parameters: dict[str, object]) -> None:
     value = parameters.get("promptWeighting")
     if value == "":
         del parameters["promptWeighting"]
-    elif isinstance(value, str) and _documented_spelling(value) in get_args(PromptWeighting):
-        raise TaskError(
-            "unsupportedParameter",
-            "'promptWeighting' is not supported by this server: prompt weighting is not available.",
-            parameter="promptWeighting",
-        )

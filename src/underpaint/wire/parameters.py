@@ -17,7 +17,7 @@ UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "referenceImages": "reference images are not available",
         "resolution": "the size of the picture is given by width and height",
         "trueCFGScale": "only CFGScale guides the picture",
-        "usePromptWeighting": "prompt weighting is not available",
+        "usePromptWeighting": "say which syntax the prompts have: promptWeighting",
         "acceleration": "the picture is made without shortcuts; 'none' is accepted",
         "acceleratorOptions": "no step is skipped or cached; options that leave every cache off are accepted",
         "advancedFeatures": "none of the advanced features is available",
