@@ -94,6 +94,26 @@ results = Table(
 )
 """Result items of a task in wire form, without the bytes of pictures: those are in the image store."""
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("task_uuid", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("url", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("payload", JSON),
+    Column("embed", String, nullable=False),
+    Column("image_uuid", String),
+    Column("extension", String),
+    Column("created_s", Float, nullable=False),
+    Column("due_s", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index("deliveries_by_due", "due_s"),
+)
+"""What is still to be sent, `kind` "webhook" or "upload"; what has arrived is removed."""
+
 
 def open_database(data_dir: Path) -> Engine:
     """Open, or create, the database in `data_dir`.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, inspect, text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 STEPS: Mapping[int, tuple[str, ...]] = {
     2: (
@@ -17,6 +17,13 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "ALTER TABLE keys ADD COLUMN requests_per_s FLOAT",
         "ALTER TABLE keys ADD COLUMN queued_tasks INTEGER",
         "ALTER TABLE keys ADD COLUMN queued_pixels BIGINT",
+    ),
+    3: (
+        "CREATE TABLE deliveries (delivery_id VARCHAR NOT NULL PRIMARY KEY, owner VARCHAR NOT NULL, "
+        "task_uuid VARCHAR NOT NULL, kind VARCHAR NOT NULL, url VARCHAR NOT NULL, host VARCHAR NOT NULL, payload JSON, "
+        "embed VARCHAR NOT NULL, image_uuid VARCHAR, extension VARCHAR, created_s FLOAT NOT NULL, "
+        "due_s FLOAT NOT NULL, attempts INTEGER NOT NULL)",
+        "CREATE INDEX deliveries_by_due ON deliveries (due_s)",
     ),
 }
 """By the version that they lead to, from the one before it."""

@@ -129,13 +129,17 @@ class Settings(BaseModel):
         50_000_000, ge=2**14, description="Most pixels in an image, given or fetched."
     )
     fetch_timeout_s: float = Field(
-        20, gt=0, description="Seconds that fetching an image from a URL may take in all."
+        20,
+        gt=0,
+        description="Seconds that fetching an image from a URL, or sending one message to a webhook, may take in all.",
     )
     fetch_allow_private: bool = Field(
-        False, description="Whether images may be fetched from loopback and private addresses."
+        False,
+        description="Whether images may be fetched from, and results sent to, loopback and private addresses.",
     )
     fetch_allowed_hosts: tuple[str, ...] = Field(
-        (), description="If any are given, the only hosts from which images are fetched."
+        (),
+        description="If any are given, the only hosts from which images are fetched and to which results are sent.",
     )
     model_upload_hosts: tuple[str, ...] = Field(
         (),

@@ -77,6 +77,8 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "task_uuid": TASK_UUID,
         "task_type": "imageInference",
         "delivery_method": "sync",
+        "webhook_url": None,
+        "upload_endpoint": None,
         "include_cost": False,
         "output_type": ("URL",),
         "output_format": "JPG",
@@ -182,6 +184,8 @@ FLAG = [0, 1, "true", [], {}]
 
 REFUSED: list[tuple[str, str, list[Any]]] = [
     ("taskUUID", "string", ["", "x" * 65, "not a uuid", "a\n", 7, ["x"]]),
+    ("webhookURL", "string", ["x", "ftp://example.com/", "http://" + "x" * 2048, *TEXT]),
+    ("uploadEndpoint", "string", ["x", "file:///etc/passwd", "http://" + "x" * 2048, *TEXT]),
     ("model", "string", ["", "flux", "runware:101", "101", *TEXT]),
     ("positivePrompt", "string", ["", " \n", "x" * 3001, *TEXT]),
     ("negativePrompt", "string", ["x" * 3001, *TEXT]),

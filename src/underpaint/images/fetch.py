@@ -174,6 +174,22 @@ class Fetcher:
         ):
             return response.status
 
+    def check(self, url: str) -> None:
+        """Say what can be said of a URL without asking: its form, its host's name, and its address where it names one.
+
+        Raises:
+            FetchRefused: `fetch` and `send` would refuse it as well.
+        """
+        try:
+            address = ip_address(self._check_url(url).host or "")
+        except FetchRefused:
+            raise
+        except ValueError:
+            return
+        reason = refusal_reason(address, allow_private=self._policy.allow_private)
+        if reason is not None:
+            raise FetchRefused(f"{_named(url)} is at an address that may not be asked ({reason}).")
+
     def _open_socket(self, address: tuple[Any, ...]) -> socket.socket:
         """Judge the address a connection is about to be made to, and only then make its socket."""
         family, kind, protocol, _, target = address

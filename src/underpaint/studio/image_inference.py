@@ -30,6 +30,7 @@ from underpaint.studio.progress import OnProgress, Reporter
 from underpaint.studio.requests import Wishes, job_requests
 from underpaint.studio.room import Place, Room
 from underpaint.studio.run import Run
+from underpaint.studio.webhooks import check_destinations, failure_deliveries, result_deliveries
 from underpaint.wire import ImageInferenceTask, TaskError, parse_task
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,7 @@ class ImageInference:
         cancellation: Cancellation,
         on_progress: OnProgress | None,
     ) -> Run:
+        check_destinations(task, self._pictures.fetcher)
         prepared = await self._preparation.prepare_unless_cancelled(task, cancellation)
         request = {name: value for name, value in raw.items() if name not in ("seedImage", "inputs")}
         ttl_s = float(task.ttl_s or self._settings.result_ttl_s)
@@ -181,7 +183,7 @@ class ImageInference:
             task_type=task.task_type,
             request=request,
             base_url=caller.base_url,
-            asynchronous=task.delivery_method == "async",
+            asynchronous=task.answered_at_once,
             seed=task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS),
             expires_s=time.time() + ttl_s,
         )
@@ -275,7 +277,11 @@ class ImageInference:
             previews=previews,
         )
         jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)
-        run = Run(record, jobs, cancellation, place, awaited=awaited)
+        made = {result.position for result in record.results}
+        positions = tuple(position for position in range(len(jobs)) if position not in made)
+        jobs = tuple(jobs[position] for position in positions)
+        place.results = len(jobs)
+        run = Run(record, jobs, cancellation, place, awaited=awaited, positions=positions)
         self._runs[record.owner, record.task_uuid] = run
         _keep(self._work, self._work_on(run, task, prepared.entry), f"task {record.task_uuid}")
         return run
@@ -351,12 +357,16 @@ class ImageInference:
         result = ResultRecord(
             image_uuid=image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run
         )
-        await asyncio.to_thread(self._journal.add_result, run.record, position, result)
+        due = result_deliveries(run.record, task, result)
+        await asyncio.to_thread(
+            self._journal.add_result, run.record, run.positions[position], result, due=due
+        )
         return None
 
     async def _fail(self, record: TaskRecord, error: TaskError) -> None:
         item = error.item(task_uuid=record.task_uuid, task_type=record.task_type)
-        await asyncio.to_thread(self._journal.fail, record, item, status_code=error.status_code)
+        due = failure_deliveries(record, item)
+        await asyncio.to_thread(self._journal.fail, record, item, status_code=error.status_code, due=due)
         await self._discard_seed(record)
 
     async def _discard_seed(self, record: TaskRecord) -> None:

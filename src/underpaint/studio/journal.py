@@ -5,7 +5,7 @@ image store. All calls block for as long as the disk takes; the studio makes the
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from sqlalchemy import Engine, Row, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from underpaint.database import results, tasks
+from underpaint.studio.deliveries import Delivery, write_down
 
 TaskStatus = Literal["accepted", "success", "error"]
 
@@ -25,6 +26,8 @@ class ResultRecord:
     extension: str
     seed: int
     steps_run: int
+    position: int = 0
+    """Among the results of its task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,8 @@ class Journal:
 
     def __init__(self, database: Engine) -> None:
         self._database = database
+        self.when_due: Callable[[], None] = lambda: None
+        """Called, from any thread, after something was written down that is to be sent."""
 
     def accept(self, task: TaskRecord) -> bool:
         """Write a task down; False if its owner has one of that UUID already that has not failed.
@@ -96,8 +101,12 @@ class Journal:
         """Count another attempt."""
         self._update(task, attempts=task.attempts + 1)
 
-    def add_result(self, task: TaskRecord, position: int, result: ResultRecord) -> None:
-        """Write down a picture; one written before at that position, in an earlier attempt, gives way."""
+    def add_result(
+        self, task: TaskRecord, position: int, result: ResultRecord, *, due: Sequence[Delivery] = ()
+    ) -> None:
+        """Write down a picture, and what is to be sent because of it; one written before at that position, in an
+        earlier attempt, gives way.
+        """
         key = and_(_result_of(task.owner, task.task_uuid), results.c.position == position)
         with self._database.begin() as connection:
             connection.execute(delete(results).where(key))
@@ -115,16 +124,33 @@ class Journal:
                     created_s=time.time(),
                 )
             )
+            write_down(connection, due)
+        if due:
+            self.when_due()
 
     def succeed(self, task: TaskRecord) -> None:
         """All its results are there."""
         self._update(task, status="success", finished_s=time.time())
 
-    def fail(self, task: TaskRecord, error: Mapping[str, Any], *, status_code: int) -> None:
-        """It ends with an error, in wire form. Results that it has stay."""
-        self._update(
-            task, status="error", error=dict(error), error_status=status_code, finished_s=time.time()
-        )
+    def fail(
+        self,
+        task: TaskRecord,
+        error: Mapping[str, Any],
+        *,
+        status_code: int,
+        due: Sequence[Delivery] = (),
+    ) -> None:
+        """It ends with an error, in wire form, of which something may be to be sent. Results that it has stay."""
+        ended = update(tasks).where(_is(task.owner, task.task_uuid))
+        with self._database.begin() as connection:
+            connection.execute(
+                ended.values(
+                    status="error", error=dict(error), error_status=status_code, finished_s=time.time()
+                )
+            )
+            write_down(connection, due)
+        if due:
+            self.when_due()
 
     def find(self, owner: str, task_uuid: str) -> TaskRecord | None:
         """A task with its results so far, or None."""
@@ -152,19 +178,12 @@ class Journal:
     def _select(self, condition: Any) -> list[TaskRecord]:
         with self._database.connect() as connection:
             rows = connection.execute(select(tasks).where(condition).order_by(tasks.c.created_s)).all()
-            return [
-                _record(
-                    row,
-                    connection.execute(
-                        select(results.c.item)
-                        .where(_result_of(row.owner, row.task_uuid))
-                        .order_by(results.c.position)
-                    )
-                    .scalars()
-                    .all(),
-                )
-                for row in rows
-            ]
+            found = []
+            for row in rows:
+                mine = select(results.c.item, results.c.position).where(_result_of(row.owner, row.task_uuid))
+                items = connection.execute(mine.order_by(results.c.position)).all()
+                found.append(_record(row, [(item, position) for item, position in items]))
+            return found
 
 
 def _is(owner: str, task_uuid: str) -> Any:
@@ -175,7 +194,7 @@ def _result_of(owner: str, task_uuid: str) -> Any:
     return and_(results.c.owner == owner, results.c.task_uuid == task_uuid)
 
 
-def _record(row: Row[Any], items: Sequence[Mapping[str, Any]]) -> TaskRecord:
+def _record(row: Row[Any], items: Sequence[tuple[Mapping[str, Any], int]]) -> TaskRecord:
     return TaskRecord(
         owner=row.owner,
         task_uuid=row.task_uuid,
@@ -195,7 +214,8 @@ def _record(row: Row[Any], items: Sequence[Mapping[str, Any]]) -> TaskRecord:
                 extension=item["extension"],
                 seed=item["seed"],
                 steps_run=item["stepsRun"],
+                position=position,
             )
-            for item in items
+            for item, position in items
         ),
     )

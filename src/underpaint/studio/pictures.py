@@ -77,7 +77,8 @@ class Pictures:
     ) -> None:
         self._store = store
         self._database = database
-        self._fetcher = fetcher
+        self.fetcher = fetcher
+        """The way out, for pictures by URL and for whatever else is asked for or sent."""
         self._limits = limits
         self._upload_ttl_s = upload_ttl_s
         self._decodes = asyncio.Semaphore(DECODES_AT_ONCE)
@@ -199,7 +200,7 @@ class Pictures:
             case InlineImage():
                 return reference.data
             case RemoteImage():
-                return await self._fetcher.fetch(reference.url)
+                return await self.fetcher.fetch(reference.url)
             case StoredImage():
                 stored = await asyncio.to_thread(self._use, reference.uuid)
                 if stored is not None:

@@ -50,8 +50,28 @@ async def _item(
             # Deleted by its owner since.
             return None
         encoded = base64.b64encode(data).decode("ascii")
+    return result_item(result, record, task, encoded=encoded, status=status)
+
+
+def result_item(
+    result: ResultRecord,
+    record: TaskRecord,
+    task: ImageInferenceTask,
+    *,
+    encoded: str | None,
+    status: str | None,
+) -> Item:
+    """One result in wire form.
+
+    Args:
+        result: the result.
+        record: the task that made it.
+        task: the same, read.
+        encoded: the file in base64; None leaves out what would hold it.
+        status: of the result, in replies to getResponse.
+    """
     media_type = MEDIA_TYPE_OF_EXTENSION[result.extension]
-    wants = task.output_type
+    wants = task.output_type if encoded is not None else {"URL"} & set(task.output_type)
     return ImageResult(
         task_uuid=record.task_uuid,
         image_uuid=result.image_uuid,

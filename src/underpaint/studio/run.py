@@ -20,6 +20,7 @@ class Run:
         place: Place,
         *,
         awaited: bool,
+        positions: tuple[int, ...] | None = None,
     ) -> None:
         """Begin with nothing done.
 
@@ -28,10 +29,13 @@ class Run:
             jobs: one for each of its pictures.
             cancellation: ends it.
             place: its place in the queue.
+            positions: of the jobs' pictures among those of the task; None for all of them in order. Those that an
+                earlier attempt made are not made again.
             awaited: whether a caller waits for its outcome.
         """
         self.record = record
         self.jobs = jobs
+        self.positions = tuple(range(len(jobs))) if positions is None else positions
         self.cancellation = cancellation
         self.place = place
         self.finished = asyncio.Event()

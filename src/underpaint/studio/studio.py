@@ -22,6 +22,7 @@ from underpaint.settings import Settings
 from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.cancelling import cancel_task
+from underpaint.studio.deliveries import Outbox
 from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal
 from underpaint.studio.model_search import search_models
@@ -34,6 +35,7 @@ from underpaint.studio.replies import outcome_reply
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.studio.run import Run
 from underpaint.studio.uploads import Uploads
+from underpaint.studio.webhooks import Webhooks
 from underpaint.wire import (
     Acknowledgement,
     CancelTask,
@@ -53,6 +55,8 @@ from underpaint.wire import (
 log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 60.0
+WEBHOOK_SECRETS = "webhook-secrets"
+"""File in the data folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +204,7 @@ class Studio:
         cancellation: Cancellation,
     ) -> Reply:
         self._refuse_while_draining()
-        if task.delivery_method == "async":
+        if task.answered_at_once:
             await self._inference.accept(
                 task, raw, caller, cancellation=Cancellation(), on_progress=on_progress
             )
@@ -263,10 +267,17 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
             limits=DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
             upload_ttl_s=settings.upload_ttl_s,
         )
-        studio = Studio(
-            settings=settings, catalog=catalog, pictures=pictures, journal=Journal(database), engine=engine
+        journal = Journal(database)
+        studio = Studio(settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine)
+        webhooks = Webhooks(
+            outbox=Outbox(database),
+            fetcher=fetcher,
+            pictures=pictures,
+            secrets_path=settings.data_dir / WEBHOOK_SECRETS,
         )
+        journal.when_due = webhooks.wake
         await engine.start()
+        sending = asyncio.create_task(webhooks.run(), name="webhooks")
         sweeper = asyncio.create_task(studio.sweep(), name="sweeper")
         try:
             await studio.resume()
@@ -276,6 +287,10 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper
             await studio.drain(grace_s=0.0)
+            # Last, as the end of a task may be news. What has not arrived is sent after the next start.
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
 
 
 def _preloaded(settings: Settings, catalog: Catalog) -> ModelReference | None:

@@ -15,6 +15,7 @@ from underpaint.wire.parameters import (
 
 _IRREGULAR_NAMES = {
     "task_uuid": "taskUUID",
+    "webhook_url": "webhookURL",
     "connection_session_uuid": "connectionSessionUUID",
     "cfg_scale": "CFGScale",
     "check_nsfw": "checkNSFW",

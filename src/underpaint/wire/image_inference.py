@@ -79,6 +79,13 @@ def _scheduler_name(value: str | None) -> str | None:
     )
 
 
+def _http_url(value: str | None) -> str | None:
+    if value is not None and not value.lower().startswith(("http://", "https://")):
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return value
+
+
+OptionalUrl = Annotated[str | None, AfterValidator(_http_url)]
 Prompt = Annotated[str, BeforeValidator(_without_surrounding_space), AfterValidator(_without_blank_marker)]
 
 
@@ -110,6 +117,8 @@ class ImageInferenceTask(IdentifiedTask):
 
     Attributes:
         delivery_method: whether the reply waits for the pictures.
+        webhook_url: where each result is sent by POST as soon as it is there; the task is then answered at once.
+        upload_endpoint: where the file of each result is sent by PUT.
         include_cost: whether results carry their cost.
         output_type: the forms in which each picture is returned.
         output_format: file format of the pictures.
@@ -145,6 +154,14 @@ class ImageInferenceTask(IdentifiedTask):
     task_type: Literal["imageInference"] = "imageInference"
     delivery_method: DeliveryMethod = Field(
         default="sync", description="whether the reply waits for the pictures"
+    )
+    webhook_url: OptionalUrl = Field(
+        default=None,
+        max_length=2048,
+        description="where each result is sent; the task is then answered at once",
+    )
+    upload_endpoint: OptionalUrl = Field(
+        default=None, max_length=2048, description="where the file of each result is sent by PUT"
     )
     include_cost: bool = Field(default=False, description="whether results carry their cost")
     output_type: Annotated[tuple[OutputType, ...], BeforeValidator(_distinct_output_types)] = Field(
@@ -207,10 +224,18 @@ class ImageInferenceTask(IdentifiedTask):
         description="whether it also gets small pictures of what is coming; implies progress (extension)",
     )
 
+    @property
+    def answered_at_once(self) -> bool:
+        """Whether the reply is an acknowledgement that does not wait for the pictures."""
+        return self.delivery_method == "async" or self.webhook_url is not None
+
     @classmethod
     def fold(cls, parameters: dict[str, object]) -> dict[str, object]:
         """Read `inputs` and `safety`, and drop what is written out but switched off."""
         folded = dict(parameters)
+        for name in ("webhookURL", "uploadEndpoint"):
+            if folded.get(name) == "":
+                del folded[name]
         _fold_inputs(folded)
         _fold_safety(folded)
         _fold_acceleration(folded)

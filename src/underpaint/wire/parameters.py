@@ -9,8 +9,6 @@ from types import MappingProxyType
 
 UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
-        "webhookURL": "results are not sent to webhooks",
-        "uploadEndpoint": "results are not sent to upload endpoints",
         "maskImage": "inpainting is not available",
         "maskMargin": "inpainting is not available",
         "outpaint": "outpainting is not available",
@@ -83,7 +81,7 @@ IGNORED_OUTSIDE_INFERENCE: Mapping[str, str] = MappingProxyType(
 right."""
 
 UNSUPPORTED_OUTSIDE_INFERENCE: Mapping[str, str] = MappingProxyType(
-    {"webhookURL": UNSUPPORTED_PARAMETERS["webhookURL"]}
+    {"webhookURL": "the answer is always immediate"}
 )
 """Parameters refused as `unsupportedParameter` on every task but imageInference."""
 
