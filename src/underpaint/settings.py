@@ -121,6 +121,21 @@ class Settings(BaseModel):
     upload_ttl_s: float = Field(
         30 * 86400, ge=60, description="Seconds for which an uploaded image is kept after its last use."
     )
+    disk_budget_bytes: int | None = Field(
+        None,
+        ge=2**20,
+        description="Bytes that stored images may fill; a task that could exceed them is refused. By default as many "
+        "as the disk has.",
+    )
+    disk_reserve_bytes: int = Field(
+        256 * 2**20,
+        ge=0,
+        description="Bytes of the data folder's disk that stay free; tasks are refused before.",
+    )
+    share_images: bool = Field(
+        False,
+        description="Whether tasks of one key may use the images of another by UUID; only its own key may delete one.",
+    )
     max_request_bytes: int = Field(
         64 * 2**20, ge=2**10, description="Largest request body or socket message."
     )

@@ -127,6 +127,7 @@ class Workplace:
             fetcher=fetcher,
             limits=DecodeLimits(),
             upload_ttl_s=self.settings.upload_ttl_s,
+            share=self.settings.share_images,
         )
         self.studio = Studio(
             settings=self.settings,

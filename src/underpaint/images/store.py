@@ -8,7 +8,9 @@ name and renamed. On a local folder `put` returns when the bytes are on the disk
 import asyncio
 import contextlib
 import os
+import time
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import obstore
@@ -59,6 +61,33 @@ class ImageStore:
         key = object_key(image_uuid, extension)
         with contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
+
+    async def old_files(self, age_s: float) -> AsyncIterator[list[str]]:
+        """Names of the files of a local folder that were written more than `age_s` seconds ago, also of those that are
+        only half there; a few hundred at a time. Other stores have no files that are half there, and list none.
+        """
+        if self._folder is None:
+            return
+        for folder in await asyncio.to_thread(lambda root: sorted(root.iterdir()), self._folder):
+            names = await asyncio.to_thread(_old_names, folder, time.time() - age_s)
+            for start in range(0, len(names), 500):
+                yield names[start : start + 500]
+
+    async def remove_file(self, name: str) -> None:
+        """Remove a file that `old_files` named."""
+        if self._folder is not None:
+            await asyncio.to_thread((self._folder / name[:2] / name).unlink, missing_ok=True)
+
+
+def _old_names(folder: Path, before_s: float) -> list[str]:
+    if not folder.is_dir():
+        return []
+    names = []
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < before_s:
+                names.append(entry.name)
+    return names
 
 
 def object_key(image_uuid: str, extension: str) -> str:

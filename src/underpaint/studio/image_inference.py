@@ -21,6 +21,7 @@ from underpaint.images import EXTENSIONS, encode_image
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller
 from underpaint.studio.cancellation import CANCELLED, Cancellation
+from underpaint.studio.disk import BYTES_PER_PIXEL, DiskBudget
 from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.outlook import Outlook
@@ -71,6 +72,7 @@ class ImageInference:
         self._pictures = pictures
         self._journal = journal
         self._engine = engine
+        self._disk = DiskBudget(settings, pictures)
         self._room = Room(results=settings.queue_limit)
         self._runs: dict[tuple[str, str], Run] = {}
         self._arrivals: set[_Arrival] = set()
@@ -172,7 +174,8 @@ class ImageInference:
         on_progress: OnProgress | None,
     ) -> Run:
         check_destinations(task, self._pictures.fetcher)
-        prepared = await self._preparation.prepare_unless_cancelled(task, cancellation)
+        await self._disk.check(self._room.pixels * BYTES_PER_PIXEL)
+        prepared = await self._preparation.prepare_unless_cancelled(task, caller.owner, cancellation)
         request = {name: value for name, value in raw.items() if name not in ("seedImage", "inputs")}
         ttl_s = float(task.ttl_s or self._settings.result_ttl_s)
         if prepared.picture is not None:
@@ -221,7 +224,7 @@ class ImageInference:
                     )
                 task = parse_task(record.request)
                 assert isinstance(task, ImageInferenceTask), "only imageInference tasks are written down"
-                prepared = await self._preparation.prepare(task)
+                prepared = await self._preparation.prepare(task, record.owner)
                 # It was accepted: the bounds of what may be are not for it.
                 place = self._room.claim(
                     record.owner, results=task.number_results, pixels_each=task.width * task.height

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 
 from underpaint.database import images
 from underpaint.images import (
@@ -41,6 +41,9 @@ Kind = Literal["upload", "result", "seed"]
 DECODES_AT_ONCE = 4
 """Bounds the memory of decoding: each may take the whole pixel budget."""
 
+ORPHAN_AGE_S = 3600.0
+"""A younger file without a record is one that is just being stored."""
+
 MEDIA_TYPE_OF_EXTENSION = {EXTENSIONS[format]: MEDIA_TYPES[format] for format in EXTENSIONS}
 
 
@@ -61,6 +64,7 @@ class _Stored:
     created_s: float
     expires_s: float
     owner: str
+    size_bytes: int
 
 
 class Pictures:
@@ -74,6 +78,7 @@ class Pictures:
         fetcher: Fetcher,
         limits: DecodeLimits,
         upload_ttl_s: float,
+        share: bool = False,
     ) -> None:
         self._store = store
         self._database = database
@@ -81,16 +86,32 @@ class Pictures:
         """The way out, for pictures by URL and for whatever else is asked for or sent."""
         self._limits = limits
         self._upload_ttl_s = upload_ttl_s
+        self._share = share
+        self._used_bytes: int | None = None
         self._decodes = asyncio.Semaphore(DECODES_AT_ONCE)
 
+    async def used_bytes(self) -> int:
+        """Bytes of all files. Counted once, then kept up with: nobody else writes here."""
+        if self._used_bytes is None:
+            counted = await asyncio.to_thread(self._count_bytes)
+            if self._used_bytes is None:
+                self._used_bytes = counted
+        return self._used_bytes
+
     async def read(
-        self, reference: str, *, parameter: str, formats: Collection[ImageFormat] = SEED_FORMATS
+        self,
+        reference: str,
+        *,
+        parameter: str,
+        owner: str,
+        formats: Collection[ImageFormat] = SEED_FORMATS,
     ) -> Image.Image:
         """The picture that a task refers to by UUID, data URI, base64 or URL: upright, RGB, sRGB.
 
         Args:
             reference: as the task has it.
             parameter: where in the task it stands, for errors.
+            owner: who asks; pictures of others do not exist for it, unless they are shared.
             formats: file formats that are taken.
 
         Raises:
@@ -100,7 +121,7 @@ class Pictures:
         try:
             # Megabytes of base64: not in the event loop.
             data = await self._bytes_of(
-                await asyncio.to_thread(parse_image_reference, reference), code, parameter
+                await asyncio.to_thread(parse_image_reference, reference), code, parameter, owner
             )
             async with self._decodes:
                 return await asyncio.to_thread(decode_image, data, limits=self._limits, formats=formats)
@@ -150,6 +171,8 @@ class Pictures:
                 key_id=owner,
             ),
         )
+        if self._used_bytes is not None:
+            self._used_bytes += len(data)
         return image_uuid
 
     async def open(self, image_uuid: str, extension: str) -> OpenedImage | None:
@@ -193,8 +216,16 @@ class Pictures:
         for stored in due:
             await self._remove(stored)
 
+    async def remove_orphans(self) -> None:
+        """Remove files without a record, which a crash left behind."""
+        async for names in self._store.old_files(ORPHAN_AGE_S):
+            known = await asyncio.to_thread(self._known, {name[:36] for name in names})
+            for name in names:
+                if name[:36] not in known:
+                    await self._store.remove_file(name)
+
     async def _bytes_of(
-        self, reference: StoredImage | InlineImage | RemoteImage, code: str, parameter: str
+        self, reference: StoredImage | InlineImage | RemoteImage, code: str, parameter: str, owner: str
     ) -> bytes:
         match reference:
             case InlineImage():
@@ -202,7 +233,7 @@ class Pictures:
             case RemoteImage():
                 return await self.fetcher.fetch(reference.url)
             case StoredImage():
-                stored = await asyncio.to_thread(self._use, reference.uuid)
+                stored = await asyncio.to_thread(self._use, reference.uuid, owner)
                 if stored is not None:
                     try:
                         return await self._store.get(stored.image_uuid, stored.extension)
@@ -217,11 +248,15 @@ class Pictures:
     async def _remove(self, stored: _Stored) -> None:
         # The record first: a file without a record is only wasted space, a record without a file is an error.
         await asyncio.to_thread(self._execute, delete(images).where(images.c.image_uuid == stored.image_uuid))
+        if self._used_bytes is not None:
+            self._used_bytes -= stored.size_bytes
         await self._store.delete(stored.image_uuid, stored.extension)
 
-    def _use(self, image_uuid: str) -> _Stored | None:
+    def _use(self, image_uuid: str, owner: str) -> _Stored | None:
         """A stored picture; an upload is kept for its full time from this use on."""
         stored = self._find(image_uuid)
+        if stored is not None and stored.owner != owner and not self._share:
+            return None
         if stored is not None and stored.kind == "upload":
             renewed = update(images).where(images.c.image_uuid == image_uuid)
             self._execute(renewed.values(expires_s=time.time() + self._upload_ttl_s))
@@ -241,9 +276,21 @@ class Pictures:
                     created_s=row.created_s,
                     expires_s=row.expires_s,
                     owner=row.key_id or "",
+                    size_bytes=row.size_bytes,
                 )
                 for row in connection.execute(select(images).where(condition)).all()  # type: ignore[arg-type]
             ]
+
+    def _count_bytes(self) -> int:
+        with self._database.connect() as connection:
+            return int(
+                connection.execute(select(func.coalesce(func.sum(images.c.size_bytes), 0))).scalar_one()
+            )
+
+    def _known(self, names: Collection[str]) -> set[str]:
+        """Those of the UUIDs that have a record."""
+        with self._database.connect() as connection:
+            return set(connection.scalars(select(images.c.image_uuid).where(images.c.image_uuid.in_(names))))
 
     def _execute(self, statement: object) -> None:
         with self._database.begin() as connection:

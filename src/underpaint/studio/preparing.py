@@ -36,10 +36,10 @@ class Preparation:
         self._pictures = pictures
 
     async def prepare_unless_cancelled(
-        self, task: ImageInferenceTask, cancellation: Cancellation
+        self, task: ImageInferenceTask, owner: str, cancellation: Cancellation
     ) -> Prepared:
         """Like `prepare`, which can take as long as a seed image takes to fetch, but `taskCancelled` where it is."""
-        preparing = asyncio.ensure_future(self.prepare(task))
+        preparing = asyncio.ensure_future(self.prepare(task, owner))
         cancellation.stops(preparing.cancel)
         try:
             return await preparing
@@ -48,7 +48,7 @@ class Preparation:
                 raise
             raise TaskError("taskCancelled", CANCELLED) from None
 
-    async def prepare(self, task: ImageInferenceTask) -> Prepared:
+    async def prepare(self, task: ImageInferenceTask, owner: str) -> Prepared:
         """Check everything about a task that its parser cannot know. Raises `TaskError`."""
         if task.check_nsfw and not self._settings.skip_nsfw_check:
             raise TaskError(
@@ -70,7 +70,7 @@ class Preparation:
             ) from None
         picture = None
         if task.seed_image is not None:
-            image = await self._pictures.read(task.seed_image, parameter="seedImage")
+            image = await self._pictures.read(task.seed_image, parameter="seedImage", owner=owner)
             picture = await asyncio.to_thread(_fitted, image, task)
         try:
             location = await asyncio.to_thread(local_files, entry)

@@ -34,6 +34,11 @@ class Room:
         self._results = results
         self.places: set[Place] = set()
 
+    @property
+    def pixels(self) -> int:
+        """Of all results that are unfinished."""
+        return sum(place.results * place.pixels_each for place in self.places)
+
     def claim(self, owner: str, *, results: int, pixels_each: int) -> Place:
         """A place for a task that must go on, whatever the bounds are."""
         place = Place(self, owner, results=results, pixels_each=pixels_each)

@@ -6,6 +6,7 @@ It owns everything that has to outlive a request: the engine, the journal, the p
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.cancelling import cancel_task
 from underpaint.studio.deliveries import Outbox
+from underpaint.studio.disk import DiskBudget
 from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal
 from underpaint.studio.model_search import search_models
@@ -55,6 +57,7 @@ from underpaint.wire import (
 log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 60.0
+ORPHANS_INTERVAL_S = 3600.0
 WEBHOOK_SECRETS = "webhook-secrets"
 """File in the data folder."""
 
@@ -91,7 +94,9 @@ class Studio:
             settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine
         )
         self._model_uploads = ModelUploads(catalog, settings)
-        self._uploads = Uploads(pictures, upload_ttl_s=settings.upload_ttl_s)
+        self._uploads = Uploads(
+            pictures, disk=DiskBudget(settings, pictures), upload_ttl_s=settings.upload_ttl_s
+        )
         self._polling = Polling(inference=self._inference, journal=journal, pictures=pictures)
         self._draining = False
 
@@ -160,10 +165,14 @@ class Studio:
         await self._inference.resume()
 
     async def sweep(self) -> None:
-        """Remove pictures and tasks whose time is over, again and again."""
+        """Remove pictures and tasks whose time is over, and files that nothing refers to, again and again."""
+        next_orphans_s = 0.0
         while True:
             try:
                 await self._pictures.remove_expired()
+                if time.monotonic() >= next_orphans_s:
+                    await self._pictures.remove_orphans()
+                    next_orphans_s = time.monotonic() + ORPHANS_INTERVAL_S
                 await asyncio.to_thread(self._journal.forget_expired)
             except Exception:
                 log.exception("removing what has expired failed; trying again later")
@@ -266,6 +275,7 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
             fetcher=fetcher,
             limits=DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
             upload_ttl_s=settings.upload_ttl_s,
+            share=settings.share_images,
         )
         journal = Journal(database)
         studio = Studio(settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine)

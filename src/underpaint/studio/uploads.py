@@ -6,6 +6,7 @@ from PIL import Image
 
 from underpaint.images import UPLOAD_FORMATS, encode_image
 from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.disk import DiskBudget
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.replies import image_url
 from underpaint.wire import (
@@ -24,8 +25,9 @@ LONGEST_SIDE_PX = 2048
 class Uploads:
     """Stores and deletes pictures for callers."""
 
-    def __init__(self, pictures: Pictures, *, upload_ttl_s: float) -> None:
+    def __init__(self, pictures: Pictures, *, disk: DiskBudget, upload_ttl_s: float) -> None:
         self._pictures = pictures
+        self._disk = disk
         self._upload_ttl_s = upload_ttl_s
 
     async def upload(self, task: ImageUploadTask, caller: Caller) -> Reply:
@@ -48,8 +50,12 @@ class Uploads:
         return Reply(data=(MediaDeleteResult(task_uuid=task.task_uuid, media_uuid=media_uuid).item(),))
 
     async def _store(self, reference: str, parameter: str, caller: Caller) -> tuple[str, str]:
-        image = await self._pictures.read(reference, parameter=parameter, formats=UPLOAD_FORMATS)
+        await self._disk.check(0)
+        image = await self._pictures.read(
+            reference, parameter=parameter, owner=caller.owner, formats=UPLOAD_FORMATS
+        )
         data, size = await asyncio.to_thread(_encode, image)
+        await self._disk.check(len(data))
         image_uuid = await self._pictures.keep(
             data, extension="png", kind="upload", size=size, owner=caller.owner, ttl_s=self._upload_ttl_s
         )

@@ -79,6 +79,9 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
         "rateLimitExceeded": _code(
             429, "The queue is full, or the key has reached one of its limits; send the task again later."
         ),
+        "storageQuotaExceeded": _code(
+            507, "The server's disk, or its share for pictures, is full; send the task again later."
+        ),
         "noAvailableServer": _code(503, "No engine is running at the moment; send the task again later."),
         "serviceUnavailable": _code(503, "The server is starting or stopping; send the task again later."),
         "inferenceTimeout": _code(504, "The task did not finish within the server's time limit."),

@@ -1,0 +1,50 @@
+"""How much of the disk pictures may fill, judged before there is any work for them."""
+
+import asyncio
+import shutil
+
+from underpaint.settings import Settings
+from underpaint.studio.pictures import Pictures
+from underpaint.wire import TaskError
+
+BYTES_PER_PIXEL = 3
+"""What a result is taken to need before it is there: as much as without compression."""
+
+
+class DiskBudget:
+    """Refuses what would not fit, so that no accepted task ends with a disk that is full.
+
+    Args:
+        settings: `disk_budget_bytes` and `disk_reserve_bytes`.
+        pictures: what is stored.
+    """
+
+    def __init__(self, settings: Settings, pictures: Pictures) -> None:
+        self._folder = settings.data_dir
+        self._budget_bytes = settings.disk_budget_bytes
+        self._reserve_bytes = settings.disk_reserve_bytes
+        self._pictures = pictures
+
+    async def check(self, wanted_bytes: int) -> None:
+        """Refuse what needs `wanted_bytes` more, if they are not there.
+
+        Raises:
+            TaskError: `storageQuotaExceeded`.
+        """
+        if self._budget_bytes is not None:
+            used_bytes = await self._pictures.used_bytes()
+            if used_bytes + wanted_bytes > self._budget_bytes:
+                raise _full(
+                    f"{used_bytes} of the {self._budget_bytes} bytes that pictures may fill are taken, and "
+                    f"{wanted_bytes} more may be needed"
+                )
+        free_bytes = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+        if free_bytes - wanted_bytes < self._reserve_bytes:
+            raise _full(f"the disk has {free_bytes} bytes left, of which {self._reserve_bytes} stay free")
+
+
+def _full(reason: str) -> TaskError:
+    return TaskError(
+        "storageQuotaExceeded",
+        f"there is no room for more pictures: {reason}; delete some with mediaStorage, or wait until some expire",
+    )
