@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format types unit docs clean
+.PHONY: help demo serve test lint format types unit docs guide clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ format: $(TESTS_READY)  ## Format the code and mend what can be mended by itself
 
 docs: $(TESTS_READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py
+
+guide: $(READY)  ## Make the pictures of docs/guide anew
+	$(BIN)/python docs/recipes.py
 
 clean:  ## Remove the environment, caches and out/
 	rm -rf $(VENV) out dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -70,7 +70,8 @@ def test_a_single_file_in_the_original_layout_is_the_same_model(
         strict=True,
     )
     for from_file, from_folder in pairs:
-        np.testing.assert_array_equal(from_file, from_folder)
+        # Not to the last bit: where weights lie in memory decides which kernels some processors take.
+        np.testing.assert_allclose(from_file, from_folder, rtol=0, atol=1e-4)
 
 
 def test_a_single_file_whose_configuration_is_not_here_says_so(single_file: Path) -> None:

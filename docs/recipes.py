@@ -1,0 +1,120 @@
+"""Runs the recipes of `docs/guide` on a server of its own, and writes their pictures anew: `make guide`."""
+
+import asyncio
+import base64
+import json
+import re
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from underpaint.database import open_database
+from underpaint.images.contact_sheet import LabelledImage, contact_sheet
+from underpaint.settings import Settings
+from underpaint.studio.caller import Caller
+from underpaint.studio.studio import Studio, open_studio
+
+DOCS = Path(__file__).parent
+PHOTO = DOCS.parent / "examples" / "photo.jpg"
+BASE_URL = "http://guide"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One task of a recipe and what came out."""
+
+    task: dict[str, Any]
+    """As the page shows it."""
+    seed: Image.Image
+    """The seed image, as it was before it was fitted."""
+    result: dict[str, Any]
+    image: Image.Image
+
+
+def photo() -> Image.Image:
+    """The picture that every recipe begins with."""
+    with Image.open(PHOTO) as opened:
+        return opened.convert("RGB")
+
+
+def recipes() -> list[Path]:
+    """The pages that hold tasks."""
+    return [path for path in sorted((DOCS / "guide").glob("*.md")) if path.name != "README.md"]
+
+
+def tasks_of(page: Path) -> list[dict[str, Any]]:
+    """The tasks that a page shows, in order."""
+    blocks = re.findall(r"^```json\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [task for block in blocks for task in json.loads(block)]
+
+
+async def cook(studio: Studio, page: Path) -> list[Step]:
+    """Run a page's tasks one after the other, with the example photo.
+
+    Raises:
+        RuntimeError: a task was refused or failed; the message is its error.
+    """
+    steps: list[Step] = []
+    for task in tasks_of(page):
+        reference = re.fullmatch(r"<imageUUID of result (\d+)>", task["seedImage"])
+        before = steps[int(reference[1]) - 1] if reference else None
+        sent = {
+            **task,
+            "taskUUID": str(uuid.uuid4()),
+            "seedImage": before.result["imageUUID"]
+            if before
+            else base64.b64encode(PHOTO.read_bytes()).decode(),
+            "outputFormat": "PNG",
+        }
+        reply = await studio.perform(sent, Caller(owner="guide", base_url=BASE_URL))
+        if reply.errors:
+            raise RuntimeError(f"{page.name}: {reply.errors[0][1]}")
+        [result] = reply.data
+        opened = await studio.open_image(*result["imageURL"].rpartition("/")[2].split("."))
+        if opened is None:
+            raise RuntimeError(f"{page.name}: {result['imageURL']} leads nowhere")
+        steps.append(
+            Step(
+                task=task,
+                seed=before.image if before else photo(),
+                result=dict(result),
+                image=Image.open(BytesIO(opened.data)).convert("RGB"),
+            )
+        )
+    return steps
+
+
+def sheet(steps: Sequence[Step]) -> Image.Image:
+    """The photo and what came of it, side by side, each with what was said."""
+    cells = [LabelledImage(image=photo(), label="the photo")]
+    cells += [LabelledImage(image=step.image, label=_label(step.task)) for step in steps]
+    return contact_sheet([cells], cell_px=300)
+
+
+def _label(task: dict[str, Any]) -> str:
+    words = f"not {task['negativePrompt']}" if "negativePrompt" in task else task["positivePrompt"]
+    return f"{words}: {task['strength']}"
+
+
+async def _write() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder))
+        database = open_database(settings.data_dir)
+        async with open_studio(settings, database) as studio:
+            for page in recipes():
+                picture = DOCS / "images" / "guide" / f"{page.stem}.jpg"
+                picture.parent.mkdir(exist_ok=True)
+                sheet(await cook(studio, page)).save(picture, quality=82, optimize=True)
+                print(f"wrote {picture.relative_to(DOCS.parent)}")
+        database.dispose()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(_write()))
