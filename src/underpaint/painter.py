@@ -139,6 +139,7 @@ class Painter:
         prompt: str,
         *,
         negative_prompt: str = "",
+        mask: Photo | None = None,
         strength: float | None = None,
         width: int | None = None,
         height: int | None = None,
@@ -159,6 +160,7 @@ class Painter:
             photo: a path, an encoded image, a PIL image, or None for text-to-image.
             prompt: what to make of it.
             negative_prompt: what to keep away from.
+            mask: where the photo is painted anew (white) or kept to the byte (black); gray blends. None for everywhere.
             strength: 0 (the photo as it is) to 1 (the prompt alone); by default the model's.
             width: pixels, a multiple of 64 from 128 to 2048; by default the photo's shape at the model's best size.
             height: as `width`.
@@ -216,6 +218,7 @@ class Painter:
         width: int | None = None,
         height: int | None = None,
         strength: float | None = None,
+        mask: Photo | None = None,
         seed: int | None = None,
         model: str | None = None,
         fit: FitMode = "stretch",
@@ -229,6 +232,14 @@ class Painter:
             picture = np.asarray(
                 fit_image(image, width_px=width_px, height_px=height_px, mode=fit), dtype=np.uint8
             )
+        painted_mask = None
+        if mask is not None:
+            if image is None:
+                raise ValueError("a mask needs a photo that it belongs to")
+            drawn = self._read(mask).convert("L").convert("RGB")
+            painted_mask = np.array(fit_image(drawn, width_px=width_px, height_px=height_px, mode=fit))[
+                ..., 0
+            ].copy()
         chosen_strength = entry.defaults.strength if strength is None else strength
         weighting = rest.get("prompt_weighting")
         if weighting not in (None, "compel", "sdEmbeds"):
@@ -239,6 +250,7 @@ class Painter:
             width_px=width_px,
             height_px=height_px,
             picture=picture,
+            mask=painted_mask,
             strength=chosen_strength,
             seed=random.SystemRandom().randrange(1, 2**32) if seed is None else seed,
             **rest,

@@ -18,6 +18,7 @@ from underpaint.engine.messages import (
     Failed,
     Finished,
     JobRequest,
+    Mask,
     ModelReference,
     Picture,
 )
@@ -36,6 +37,7 @@ class Asked:
     clip_skip: int = 0
     strength: float = 1.0
     picture: Picture | None = field(default=None, repr=False)
+    mask: Mask | None = field(default=None, repr=False)
     width_px: int = 64
     height_px: int = 64
 
@@ -83,6 +85,7 @@ class SideBySide:
                     seed=asked.seed,
                     strength=asked.strength,
                     picture=asked.picture,
+                    mask=asked.mask,
                     clip_skip=asked.clip_skip,
                 )
             ]
@@ -116,13 +119,18 @@ class SideBySide:
             if asked.picture is None:
                 arguments.update(width=asked.width_px, height=asked.height_px)
             else:
-                pipeline = diffusers.StableDiffusionImg2ImgPipeline(
+                kind = "Img2Img" if asked.mask is None else "Inpaint"
+                pipeline = getattr(diffusers, f"StableDiffusion{kind}Pipeline")(
                     **pipeline.components, requires_safety_checker=False
                 )
                 pipeline.set_progress_bar_config(disable=True)
                 arguments.update(
                     image=Image.fromarray(asked.picture),
                     strength=asked.strength if strength is None else strength,
+                )
+            if asked.mask is not None:
+                arguments.update(
+                    mask_image=Image.fromarray(asked.mask), width=asked.width_px, height=asked.height_px
                 )
             return np.asarray(pipeline(**arguments).images[0])
 

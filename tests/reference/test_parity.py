@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS, SchedulerChoice
@@ -177,3 +178,19 @@ def _text_or_image(scheduler: str, photo: Picture, strength: float | None) -> As
     if strength is None:
         return Asked(scheduler=scheduler)
     return Asked(scheduler=scheduler, picture=photo, strength=strength)
+
+
+@pytest.mark.parametrize("strength", [0.4, 0.7, 1.0])
+@pytest.mark.parametrize("scheduler", ["DDIM", "Euler", "Euler a", "DPM++ 2M", "Heun", "UniPC"])
+def test_inpainting_matches_inside_the_mask(
+    sd1: SideBySide, photo: Picture, scheduler: str, strength: float
+) -> None:
+    mask = np.zeros(photo.shape[:2], np.uint8)
+    mask[16:48, 8:40] = 255
+    asked = Asked(picture=photo, mask=mask, scheduler=scheduler, strength=strength)
+    ours, theirs = sd1.ours(asked), sd1.theirs(asked, REFERENCES[scheduler])
+
+    assert np.array_equal(ours[mask == 0], photo[mask == 0])
+    inside = mask == 255
+    assert not is_flat(ours[inside])
+    assert worst_difference(ours[inside], theirs[inside]) <= 1

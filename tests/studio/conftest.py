@@ -172,6 +172,15 @@ def encoded(size: tuple[int, int] = (96, 64), color: tuple[int, int, int] = (200
     return base64.b64encode(stream.getvalue()).decode()
 
 
+def half_white(size: tuple[int, int] = (96, 64)) -> str:
+    """A PNG in base64, black on the left and white on the right."""
+    stream = io.BytesIO()
+    mask = Image.new("L", size)
+    mask.paste(255, (size[0] // 2, 0, *size))
+    mask.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
 def transformation(**changes: Any) -> dict[str, Any]:
     """A small, valid imageInference task."""
     task = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.studio.conftest import Workplace, error_of, item_of, transformation
+from tests.studio.conftest import Workplace, error_of, half_white, item_of, transformation
 from underpaint.studio.image_inference import MAX_ATTEMPTS
 
 
@@ -30,6 +30,19 @@ async def test_an_accepted_task_ends_with_the_same_picture(open_workplace: Calla
         assert first.picture is not None
         assert second.picture is not None
         assert (first.picture == second.picture).all()
+
+
+async def test_a_masked_task_keeps_its_mask(open_workplace: Callable[..., Workplace]) -> None:
+    before = open_workplace()
+    task = transformation(deliveryMethod="async", maskImage=half_white())
+    await crash_while_working(before, task)
+    after = open_workplace()
+    await after.studio.resume()
+    await after.perform(question(task), hold_s=60)
+    [first], [second] = before.engine.jobs, after.engine.jobs
+    assert first.mask is not None
+    assert second.mask is not None
+    assert (first.mask == second.mask).all()
 
 
 async def test_a_task_that_is_there_at_every_crash_is_failed(

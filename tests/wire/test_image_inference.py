@@ -88,6 +88,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "positive_prompt": "A wide desert",
         "negative_prompt": "",
         "seed_image": None,
+        "mask_image": None,
         "strength": 0.8,
         "width": 512,
         "height": 768,
@@ -190,6 +191,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("positivePrompt", "string", ["", " \n", "x" * 3001, *TEXT]),
     ("negativePrompt", "string", ["x" * 3001, *TEXT]),
     ("seedImage", "string", ["", *TEXT]),
+    ("maskImage", "string", ["", *TEXT[:-1]]),
     ("strength", "float", [-0.01, 1.01, *REAL]),
     ("width", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
     ("height", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
@@ -380,11 +382,20 @@ def test_every_parameter_has_its_range_checked() -> None:
             },
         ),
         (
-            {"inputs": {"mask": "x"}},
+            {"maskImage": "x"},
             {
-                "code": "unsupportedParameter",
-                "message": "'inputs.mask' is not supported by this server: inpainting is not available.",
-                "parameter": "inputs.mask",
+                "code": "missingSeedImage",
+                "message": "'seedImage' is required with 'maskImage': the picture that the mask belongs to.",
+                "parameter": "seedImage",
+                "type": "string",
+            },
+        ),
+        (
+            {"seedImage": "a", "maskImage": "x", "inputs": {"mask": "y"}},
+            {
+                "code": "incompatibleParameters",
+                "message": "'maskImage' and 'inputs.mask' are different pictures; give one of them.",
+                "parameter": ["maskImage", "inputs.mask"],
             },
         ),
     ],
@@ -438,6 +449,13 @@ def test_what_would_change_the_picture_is_refused_and_not_ignored(parameter: str
     assert error["code"] == "unsupportedParameter"
     assert error["parameter"] == parameter
     assert UNSUPPORTED_PARAMETERS[parameter] in str(error["message"])
+
+
+@pytest.mark.parametrize(
+    "place", [{"maskImage": "m"}, {"inputs": {"maskImage": "m"}}, {"inputs": {"mask": "m"}}]
+)
+def test_a_mask_can_be_given_in_three_places(place: dict[str, object]) -> None:
+    assert inference(seedImage="a", **place).mask_image == "m"
 
 
 @pytest.mark.parametrize("parameter", UNSUPPORTED_INPUTS)

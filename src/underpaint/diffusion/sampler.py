@@ -101,13 +101,27 @@ class Sampler:
 
     def start_from_noise(self, shape: tuple[int, ...]) -> Tensor:
         """Latents of text-to-image: `shape` is (1, channels, height, width) in latent pixels."""
-        noise: Tensor = self._noise(shape) * self._scheduler.init_noise_sigma
-        return noise
+        return self.scaled_noise(self.draw_noise(shape))
 
     def start_from_picture(self, latents: Tensor) -> Tensor:
         """Latents of image-to-image: the encoded picture (1, channels, height, width), noised to the first timestep."""
+        return self.noised_to_here(latents, self.draw_noise(tuple(latents.shape)))
+
+    def draw_noise(self, shape: tuple[int, ...]) -> Tensor:
+        """The next of the request's noise, of unit variance."""
+        return torch.randn(shape, generator=self._generator)
+
+    def scaled_noise(self, noise: Tensor) -> Tensor:
+        """Noise of unit variance as latents that the whole schedule starts from."""
+        scaled: Tensor = noise * self._scheduler.init_noise_sigma
+        return scaled
+
+    def noised_to_here(self, latents: Tensor, noise: Tensor) -> Tensor:
+        """Clean latents as they are at the present timestep under that noise; after the last step, as they are."""
+        if not self.forwards_left:
+            return latents
         noised: Tensor = self._scheduler.add_noise(
-            latents, self._noise(tuple(latents.shape)), self._timesteps[:1]
+            latents, noise, self._timesteps[self._position : self._position + 1]
         )
         return noised
 
@@ -124,9 +138,6 @@ class Sampler:
             )[0]
         self._position += 1
         return moved
-
-    def _noise(self, shape: tuple[int, ...]) -> Tensor:
-        return torch.randn(shape, generator=self._generator)
 
 
 def _distilled_schedule(scheduler: Any, steps: int) -> dict[str, int]:

@@ -5,11 +5,12 @@ import hashlib
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.masking import KeptLatents, latent_mask, paste
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.stable_diffusion import EncodedPicture, Picture, Row, StableDiffusion
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.encodings import ByteBudgetCache
-from underpaint.engine.messages import JobRequest, ModelReference
+from underpaint.engine.messages import JobRequest, Mask, ModelReference
 
 
 class Trajectory:
@@ -28,13 +29,19 @@ class Trajectory:
             strength=None if picture is None else request.strength,
             generator=generator,
         )
+        self._request = request
+        self._kept: KeptLatents | None = None
         # In the order in which diffusers' pipelines draw: first the autoencoder's noise, then the trajectory's.
         if picture is None:
             shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
             self._latents = self._sampler.start_from_noise(shape)
         else:
             encoded = _encoded_picture(picture, request.model, model, encodings)
-            self._latents = self._sampler.start_from_picture(encoded.sample(generator))
+            clean = encoded.sample(generator)
+            if request.mask is None:
+                self._latents = self._sampler.start_from_picture(clean)
+            else:
+                self._latents = self._start_inpainting(clean, request.mask, model, encoded)
         self._scaled = self._latents[0]
         self._prompts = _encoded_prompts(request, model, encodings)
 
@@ -65,6 +72,8 @@ class Trajectory:
     def advance(self, predictions: Tensor) -> None:
         """Take one evaluation: `predictions` are (rows, channels, height, width), in the order of `rows`."""
         self._latents = self._sampler.step(self._guided(predictions), self._latents)
+        if self._kept is not None:
+            self._latents = self._kept.put_back(self._latents, self._sampler)
 
     def preview(self, predictions: Tensor, model: StableDiffusion) -> Picture:
         """What the picture is becoming, one pixel for each latent. Takes what `advance` takes, and goes before it."""
@@ -73,7 +82,22 @@ class Trajectory:
 
     def paint(self, model: StableDiffusion) -> Picture:
         """The picture of the latents as they are."""
-        return model.decode(self._latents)
+        painted = model.decode(self._latents)
+        if self._request.mask is None or self._request.picture is None:
+            return painted
+        return paste(painted, self._request.picture, self._request.mask)
+
+    def _start_inpainting(
+        self, clean: Tensor, mask: Mask, model: StableDiffusion, encoded: EncodedPicture
+    ) -> Tensor:
+        noise = self._sampler.draw_noise(tuple(clean.shape))
+        self._kept = KeptLatents(clean, latent_mask(mask, model.pixels_per_latent), noise)
+        if encoded.std is not None:
+            # diffusers' pipeline encodes the masked picture too at this point, for checkpoints that take it.
+            self._sampler.draw_noise(tuple(clean.shape))
+        if self._request.strength >= 1.0:
+            return self._sampler.scaled_noise(noise)
+        return self._sampler.noised_to_here(clean, noise)
 
     def _guided(self, predictions: Tensor) -> Tensor:
         if len(predictions) == 1:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 """Height x width x 3, sRGB."""
+Mask = NDArray[np.uint8]
+"""Height x width: 255 is painted anew, 0 is kept, what lies between is blended in proportion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class JobRequest:
     """Share of the steps that runs; only read together with `picture`."""
     picture: Picture | None = field(default=None, repr=False)
     """The seed picture, already fitted to `width_px` x `height_px`; None for text-to-image."""
+    mask: Mask | None = field(default=None, repr=False)
+    """Where `picture` is painted anew, of its size; None for everywhere."""
     clip_skip: int = 0
     prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
     """Syntax of weights within both prompts; None for plain text."""

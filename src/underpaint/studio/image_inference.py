@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from underpaint.catalog import Catalog, ModelEntry
-from underpaint.engine.messages import Failed, Picture
+from underpaint.engine.messages import Failed, Mask, Picture
 from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.images import EXTENSIONS, encode_image
 from underpaint.settings import Settings
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 """Times that a task is begun, across restarts of the server, until it is taken for the cause of them."""
 _RANDOM_SEED_BITS = 32
+_PICTURES = ("seedImage", "maskImage", "inputs")
+"""Parameters that hold pictures: they are kept fitted, under UUIDs, and not as they were sent."""
 """Drawn seeds stay below 2^32, which every JSON reader keeps exact."""
 
 _ERROR_CODES = {"modelLoad": "modelNotReady"}
@@ -176,10 +178,12 @@ class ImageInference:
         check_destinations(task, self._pictures.fetcher)
         await self._disk.check(self._room.pixels * BYTES_PER_PIXEL)
         prepared = await self._preparation.prepare_unless_cancelled(task, caller.owner, cancellation)
-        request = {name: value for name, value in raw.items() if name not in ("seedImage", "inputs")}
+        request = {name: value for name, value in raw.items() if name not in _PICTURES}
         ttl_s = float(task.ttl_s or self._settings.result_ttl_s)
         if prepared.picture is not None:
             request["seedImage"] = await self._keep_seed(prepared.picture, caller.owner, ttl_s)
+        if prepared.mask is not None:
+            request["maskImage"] = await self._keep_seed(prepared.mask, caller.owner, ttl_s)
         record = TaskRecord(
             owner=caller.owner,
             task_uuid=task.task_uuid,
@@ -245,7 +249,7 @@ class ImageInference:
         for report in self._reports:
             report.cancel()
 
-    async def _keep_seed(self, picture: Picture, owner: str, ttl_s: float) -> str:
+    async def _keep_seed(self, picture: Picture | Mask, owner: str, ttl_s: float) -> str:
         image = Image.fromarray(picture)
         data = await asyncio.to_thread(encode_image, image, format="PNG")
         return await self._pictures.keep(
@@ -269,6 +273,7 @@ class ImageInference:
             width_px=task.width,
             height_px=task.height,
             picture=prepared.picture,
+            mask=prepared.mask,
             strength=task.strength,
             steps=task.steps,
             guidance_scale=task.cfg_scale,
@@ -373,8 +378,9 @@ class ImageInference:
         await self._discard_seed(record)
 
     async def _discard_seed(self, record: TaskRecord) -> None:
-        if "seedImage" in record.request:
-            await self._pictures.discard_seed(record.request["seedImage"])
+        for name in ("seedImage", "maskImage"):
+            if name in record.request:
+                await self._pictures.discard_seed(record.request[name])
 
 
 def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:

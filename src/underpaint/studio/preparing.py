@@ -9,7 +9,7 @@ from PIL import Image
 
 from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
 from underpaint.catalog.download import DownloadFailed, local_files
-from underpaint.engine.messages import Picture
+from underpaint.engine.messages import Mask, Picture
 from underpaint.images import fit_image
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
@@ -25,6 +25,7 @@ class Prepared:
     entry: ModelEntry
     location: Path
     picture: Picture | None
+    mask: Mask | None = None
 
 
 class Preparation:
@@ -72,11 +73,16 @@ class Preparation:
         if task.seed_image is not None:
             image = await self._pictures.read(task.seed_image, parameter="seedImage", owner=owner)
             picture = await asyncio.to_thread(_fitted, image, task)
+        mask = None
+        if task.mask_image is not None:
+            drawn = await self._pictures.read(task.mask_image, parameter="maskImage", owner=owner)
+            mask = (await asyncio.to_thread(_fitted, drawn.convert("L").convert("RGB"), task))[..., 0]
+            mask = np.ascontiguousarray(mask)
         try:
             location = await asyncio.to_thread(local_files, entry)
         except DownloadFailed as failure:
             raise TaskError("modelNotReady", str(failure), parameter="model") from None
-        return Prepared(entry=entry, location=location, picture=picture)
+        return Prepared(entry=entry, location=location, picture=picture, mask=mask)
 
     def _resolve(self, air: str) -> ModelEntry:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE
-from underpaint.engine.messages import JobRequest, ModelReference, Picture
+from underpaint.engine.messages import JobRequest, Mask, ModelReference, Picture
 from underpaint.wire import PromptWeighting
 
 RUNNABLE_ARCHITECTURES = frozenset(SCHEDULERS_OF_ARCHITECTURE)
@@ -32,6 +32,8 @@ class Wishes:
     height_px: int
     picture: Picture | None
     """Fitted to the size; None for text-to-image."""
+    mask: Mask | None = None
+    """Where the picture is painted anew, fitted like it; None for everywhere."""
     strength: float = 0.8
     steps: int | None = None
     guidance_scale: float | None = None
@@ -76,6 +78,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         seed=wishes.seed,
         strength=wishes.strength,
         picture=wishes.picture,
+        mask=wishes.mask,
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
         previews=wishes.previews,

@@ -97,8 +97,10 @@ def _with_lenient_forms(schema: dict[str, Any]) -> None:
     del properties["outputType"]["type"]
     properties["inputs"] = {
         "type": "object",
-        "description": "another place for seedImage",
-        "properties": {"seedImage": {"type": "string", "minLength": 1}},
+        "description": "another place for seedImage and maskImage",
+        "properties": {
+            name: {"type": "string", "minLength": 1} for name in ("seedImage", "maskImage", "mask")
+        },
     }
     properties["safety"] = {
         "type": "object",
@@ -129,6 +131,8 @@ class ImageInferenceTask(IdentifiedTask):
         negative_prompt: what the picture is led away from; "" for nothing.
         seed_image: the picture to transform: UUID, data URI, bare base64 or URL. None makes a picture from
             text alone.
+        mask_image: where the seed image is painted anew: white is, black is not, gray in proportion. None for
+            everywhere.
         strength: how much of the seed image is given up, 0 to 1.
         width, height: of the picture in pixels, 128 to 2048, multiples of 64.
         steps: denoising steps of a full run, 1 to 100; None for the model's default.
@@ -187,6 +191,11 @@ class ImageInferenceTask(IdentifiedTask):
     seed_image: str | None = Field(
         default=None, min_length=1, description="the picture to transform: UUID, data URI, bare base64 or URL"
     )
+    mask_image: str | None = Field(
+        default=None,
+        min_length=1,
+        description="where the seed image is painted anew (white) or kept (black), given like it",
+    )
     strength: float = Field(default=0.8, ge=0, le=1, description="how much of the seed image is given up")
     width: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
     height: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
@@ -237,6 +246,7 @@ class ImageInferenceTask(IdentifiedTask):
             if folded.get(name) == "":
                 del folded[name]
         _fold_inputs(folded)
+        _require_seed_for_mask(folded)
         _fold_safety(folded)
         _fold_acceleration(folded)
         _fold_prompt_weighting(folded)
@@ -257,15 +267,30 @@ def _object(parameters: dict[str, object], name: str) -> dict[str, object]:
 
 def _fold_inputs(parameters: dict[str, object]) -> None:
     inputs = _object(parameters, "inputs")
-    check_names(inputs, known=("seedImage",), unsupported=UNSUPPORTED_INPUTS, within="inputs.")
-    nested, outer = inputs.get("seedImage"), parameters.get("seedImage")
-    if outer is None and nested is not None:
-        parameters["seedImage"] = nested
-    elif isinstance(outer, str) and nested is not None and nested != outer:
+    check_names(
+        inputs, known=("seedImage", "maskImage", "mask"), unsupported=UNSUPPORTED_INPUTS, within="inputs."
+    )
+    for nested_name, name in (("seedImage", "seedImage"), ("maskImage", "maskImage"), ("mask", "maskImage")):
+        nested, outer = inputs.get(nested_name), parameters.get(name)
+        if outer is None and nested is not None:
+            parameters[name] = nested
+        elif isinstance(outer, str) and nested is not None and nested != outer:
+            raise TaskError(
+                "incompatibleParameters",
+                f"'{name}' and 'inputs.{nested_name}' are different pictures; give one of them.",
+                parameter=[name, f"inputs.{nested_name}"],
+            )
+
+
+def _require_seed_for_mask(parameters: dict[str, object]) -> None:
+    mask = parameters.get("maskImage")
+    # A mask that is no picture is another error's affair.
+    if isinstance(mask, str) and mask and parameters.get("seedImage") is None:
         raise TaskError(
-            "incompatibleParameters",
-            "'seedImage' and 'inputs.seedImage' are different pictures; give one of them.",
-            parameter=["seedImage", "inputs.seedImage"],
+            "missingSeedImage",
+            "'seedImage' is required with 'maskImage': the picture that the mask belongs to.",
+            parameter="seedImage",
+            type="string",
         )
 
 

@@ -9,8 +9,7 @@ from types import MappingProxyType
 
 UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
-        "maskImage": "inpainting is not available",
-        "maskMargin": "inpainting is not available",
+        "maskMargin": "the whole picture is worked on, at its size",
         "outpaint": "outpainting is not available",
         "referenceImages": "reference images are not available",
         "resolution": "the size of the picture is given by width and height",
@@ -47,8 +46,6 @@ UNSUPPORTED_INPUTS: Mapping[str, str] = MappingProxyType(
     {
         "image": "give the picture to transform as seedImage",
         "images": "give the picture to transform as seedImage",
-        "mask": "inpainting is not available",
-        "maskImage": "inpainting is not available",
         "references": "reference images are not available",
         "referenceImages": "reference images are not available",
         "superResolutionReferences": "reference images are not available",

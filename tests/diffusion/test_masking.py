@@ -1,0 +1,41 @@
+"""What a mask keeps is kept to the byte."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from underpaint.diffusion.masking import FAINTEST, Picture, latent_mask, paste
+
+
+def pictures(seed: int, side: int = 24) -> tuple[Picture, Picture]:
+    generator = np.random.default_rng(seed)
+    painted, photo = generator.integers(0, 256, (2, side, side, 3), np.uint8)
+    return painted, photo
+
+
+@given(seed=st.integers(0, 10_000), share=st.integers(0, 255))
+def test_black_keeps_white_paints_and_gray_lies_between(seed: int, share: int) -> None:
+    painted, photo = pictures(seed)
+    mask = np.full(photo.shape[:2], share, np.uint8)
+    mask[:8], mask[8:16] = 0, 255
+    pasted = paste(painted, photo, mask)
+
+    assert np.array_equal(pasted[:8], photo[:8])
+    assert np.array_equal(pasted[8:16], painted[8:16])
+    low, high = np.minimum(painted, photo)[16:], np.maximum(painted, photo)[16:]
+    assert ((pasted[16:] >= low) & (pasted[16:] <= high)).all()
+    exact = (painted[16:].astype(float) * share + photo[16:].astype(float) * (255 - share)) / 255
+    assert np.abs(pasted[16:] - exact).max() <= 0.51
+
+
+@pytest.mark.parametrize(("value", "painted"), [(0, 0), (FAINTEST - 1, 0), (FAINTEST, 1), (255, 1)])
+def test_one_pixel_makes_its_latent_be_painted_anew(value: int, painted: int) -> None:
+    mask = np.zeros((32, 48), np.uint8)
+    mask[9, 17] = value
+    latents = latent_mask(mask, 8)
+
+    assert latents.shape == (1, 1, 4, 6)
+    assert latents.sum() == painted
+    assert torch.equal(latents[0, 0, 1, 2], torch.tensor(float(painted)))

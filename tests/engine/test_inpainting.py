@@ -1,0 +1,86 @@
+"""Masked jobs keep what their masks keep, and share passes with every other kind of job."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engine.driving import Driven, job_request
+from underpaint.engine.messages import JobRequest, Mask, Picture
+
+SIDE = 64
+
+
+def random_mask(number: int) -> Mask:
+    """Hard, soft, tiny, or touching the border, by number."""
+    generator = np.random.default_rng(number)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    if number % 4 == 2:
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[tuple(generator.integers(0, SIDE, 2))] = 255
+        return mask
+    row, column = generator.uniform(0, SIDE, 2) if number % 4 != 3 else (0.0, generator.uniform(0, SIDE))
+    distance = np.hypot(rows - row, columns - column) - generator.uniform(6, 24)
+    softness = generator.uniform(4, 16) if number % 4 == 1 else 0.01
+    hard_or_soft: Mask = (np.clip(0.5 - distance / softness, 0, 1) * 255).astype(np.uint8)
+    return hard_or_soft
+
+
+def masked(number: int, folder: Path, photo: Picture) -> JobRequest:
+    schedulers = ("DDIM", "Euler a", "DPM++ 2M SDE", "Heun", "UniPC", "LCM")
+    return job_request(
+        f"mask {number}",
+        folder,
+        picture=photo,
+        mask=random_mask(number),
+        strength=(0.4, 0.8, 1.0)[number % 3],
+        steps=4,
+        scheduler=schedulers[number % len(schedulers)],
+        guidance_scale=(7.5, 1.0)[number % 2],
+        seed=number + 1,
+    )
+
+
+def test_a_hundred_masks_keep_every_black_pixel(sd1_checkpoint: Path, photo: Picture) -> None:
+    requests = [masked(number, sd1_checkpoint, photo) for number in range(100)]
+    driven = Driven(max_rows=16)
+    driven.finish(*requests)
+
+    changed = 0
+    for request in requests:
+        picture = driven.picture(request.job_id)
+        assert request.mask is not None
+        kept = request.mask == 0
+        assert np.array_equal(picture[kept], photo[kept]), request.job_id
+        changed += bool((picture[request.mask == 255] != photo[request.mask == 255]).any())
+    assert changed > 80
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_masked_job_gives_in_company_what_it_gives_alone(
+    sd1_checkpoint: Path, photo: Picture, number: int
+) -> None:
+    request = masked(number, sd1_checkpoint, photo)
+    beside = [
+        job_request("text", sd1_checkpoint, steps=6, scheduler="Euler"),
+        job_request("picture", sd1_checkpoint, steps=6, picture=photo, strength=0.6),
+        masked(number + 7, sd1_checkpoint, photo),
+    ]
+    together, alone = Driven(max_rows=16), Driven()
+    together.finish(request, *beside)
+    alone.finish(request)
+
+    difference = together.picture(request.job_id).astype(int) - alone.picture(request.job_id)
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_white_mask_is_no_mask_but_for_the_start_from_noise(sd1_checkpoint: Path, photo: Picture) -> None:
+    wishes = {"picture": photo, "strength": 0.5, "steps": 6, "scheduler": "DDIM"}
+    white = np.full((SIDE, SIDE), 255, np.uint8)
+    driven = Driven()
+    driven.finish(
+        job_request("masked", sd1_checkpoint, mask=white, **wishes),
+        job_request("plain", sd1_checkpoint, **wishes),
+    )
+
+    assert np.abs(driven.picture("masked").astype(int) - driven.picture("plain")).max() <= 1
