@@ -1,7 +1,7 @@
 """The database: one schema for keys, images, tasks and their results.
 
-SQLite in WAL mode, in the data folder. Each room reads and writes its own tables; the schema stands in one place so
-that a migration has one place to change.
+SQLite in WAL mode, in the data folder, or PostgreSQL by URL. Each room reads and writes its own tables; the schema
+stands in one place so that a migration has one place to change.
 """
 
 from pathlib import Path
@@ -21,7 +21,9 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    make_url,
 )
+from sqlalchemy.exc import OperationalError
 
 from underpaint.migrations import migrate
 
@@ -115,13 +117,39 @@ deliveries = Table(
 """What is still to be sent, `kind` "webhook" or "upload"; what has arrived is removed."""
 
 
-def open_database(data_dir: Path) -> Engine:
-    """Open, or create, the database in `data_dir`.
+class DatabaseUnusable(RuntimeError):
+    """The database that the settings name cannot be used. The message says why, without the password."""
+
+
+def open_database(data_dir: Path, url: str | None = None) -> Engine:
+    """Open, or create, the database, and bring its schema up to date.
+
+    Args:
+        data_dir: where SQLite's file is.
+        url: of a PostgreSQL database, in place of that.
 
     Raises:
         SchemaVersionError: it was written by a newer version.
+        DatabaseUnusable: PostgreSQL cannot be reached, or its driver is not installed.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
+    engine = _sqlite(data_dir) if url is None else _postgresql(url)
+    place = str(data_dir) if url is None else engine.url.render_as_string(hide_password=True)
+    try:
+        with engine.begin() as connection:
+            migrate(connection, create_all=metadata.create_all, place=place)
+    except OperationalError as failure:
+        engine.dispose()
+        if url is None:
+            raise
+        raise DatabaseUnusable(f"{place} cannot be used: {failure.orig}") from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _sqlite(data_dir: Path) -> Engine:
     engine = create_engine(f"sqlite:///{data_dir / 'underpaint.db'}")
 
     @event.listens_for(engine, "connect")
@@ -133,6 +161,12 @@ def open_database(data_dir: Path) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    with engine.begin() as connection:
-        migrate(connection, create_all=metadata.create_all, place=str(data_dir))
     return engine
+
+
+def _postgresql(url: str) -> Engine:
+    try:
+        # A connection that the server has ended since is replaced before it is used.
+        return create_engine(make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise DatabaseUnusable("PostgreSQL needs `pip install underpaint[postgres]`") from None

@@ -115,10 +115,12 @@ def _data(settings: Settings) -> Iterator[tuple[State, str]]:
 def _database(settings: Settings) -> Iterator[tuple[State, str]]:
     from underpaint.database import images, open_database, tasks
 
-    database = open_database(settings.data_dir)
+    database = open_database(settings.data_dir, settings.database_url)
     try:
         with database.connect() as connection:
-            verdict = connection.execute(text("PRAGMA quick_check")).scalar_one()
+            verdict = "ok"
+            if connection.dialect.name == "sqlite":
+                verdict = connection.execute(text("PRAGMA quick_check")).scalar_one()
             if verdict != "ok":
                 yield "problem", f"the database is damaged: {verdict}"
                 return
@@ -151,7 +153,7 @@ def _access(settings: Settings) -> Iterator[tuple[State, str]]:
     from underpaint.server.access import is_loopback
     from underpaint.server.keys import KeyRing
 
-    database = open_database(settings.data_dir)
+    database = open_database(settings.data_dir, settings.database_url)
     try:
         records = KeyRing(database).list()
     finally:

@@ -46,6 +46,12 @@ class Settings(BaseModel):
         default_factory=lambda: Path(platformdirs.user_data_dir("underpaint", appauthor=False)),
         description="Folder for images, tasks, keys and the list of installed models.",
     )
+    database_url: str | None = Field(
+        None,
+        pattern=r"^postgresql://\S+$",
+        description="PostgreSQL database for tasks, results and keys, as postgresql://USER:PASSWORD@HOST/NAME; by "
+        "default SQLite in the data folder.",
+    )
     alias: dict[str, str] = Field(
         default_factory=dict,
         description="Model identifiers to answer with other models, as AIR=AIR; several are separated by commas.",

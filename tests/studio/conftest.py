@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, make_url, text
 
 from underpaint.catalog import Catalog
 from underpaint.database import open_database
@@ -151,10 +152,22 @@ class Workplace:
         )
 
 
+def fresh_database(folder: Path) -> Engine:
+    """An empty database: SQLite, or the PostgreSQL one that `tests/postgres` has these tests use."""
+    url = os.environ.get("TEST_DATABASE_URL")
+    if url is not None:
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+        with engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        engine.dispose()
+    return open_database(folder, url)
+
+
 @pytest.fixture
 async def open_workplace(tmp_path: Path) -> AsyncIterator[Callable[..., Workplace]]:
     """Opens studios on one folder, one after the other, as restarts of a server do."""
-    database = open_database(tmp_path)
+    database = fresh_database(tmp_path)
     async with Fetcher(FetchPolicy()) as fetcher:
         yield lambda **settings: Workplace(tmp_path, database, fetcher, **settings)
     database.dispose()

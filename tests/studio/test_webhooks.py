@@ -21,8 +21,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from PIL import Image
 from sqlalchemy import func, select
 
-from tests.studio.conftest import Workplace, error_of, item_of, transformation
-from underpaint.database import deliveries, open_database
+from tests.studio.conftest import Workplace, error_of, fresh_database, item_of, transformation
+from underpaint.database import deliveries
 from underpaint.engine.messages import Failed
 from underpaint.images import Fetcher, FetchPolicy
 from underpaint.studio import webhooks as module
@@ -101,7 +101,7 @@ async def sending(workplace: Workplace, **how: Any) -> AsyncIterator[Webhooks]:
 async def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Workplace]]:
     """Studios that may send to this machine, one after the other on one folder."""
     monkeypatch.setattr(module, "FIRST_DELAY_S", 0.02)
-    database = open_database(tmp_path)
+    database = fresh_database(tmp_path)
     async with Fetcher(FetchPolicy(allow_private=True, timeout_s=5)) as fetcher:
         yield lambda **settings: Workplace(tmp_path, database, fetcher, **settings)
     database.dispose()
@@ -360,7 +360,7 @@ async def test_a_name_that_turns_out_to_be_private_gets_nothing(tmp_path: Path) 
         async def close(self) -> None:
             pass
 
-    database = open_database(tmp_path)
+    database = fresh_database(tmp_path)
     async with Fetcher(FetchPolicy(), resolver=Inward()) as fetcher, receiving() as receiver:
         workplace = Workplace(tmp_path, database, fetcher)
         async with sending(workplace):

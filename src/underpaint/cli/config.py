@@ -1,6 +1,7 @@
 """`underpaint config`."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -27,6 +28,8 @@ def show(
         as_json: Print JSON: for each setting its value and origin.
     """
     values = effective.settings.model_dump(mode="json")
+    if values["database_url"] is not None:
+        values["database_url"] = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", values["database_url"])
     if as_json:
         document = {
             name: {"value": value, "origin": effective.origins[name]} for name, value in values.items()

@@ -19,7 +19,7 @@ keys = App(name="keys", help="Make, list and revoke the API keys of the server."
 
 
 @keys.command
-@with_settings("data_dir")
+@with_settings("data_dir", "database_url")
 def add(
     name: str,
     /,
@@ -58,7 +58,7 @@ def add(
 
 
 @keys.command(name="list")
-@with_settings("data_dir")
+@with_settings("data_dir", "database_url")
 def list_keys(
     *, as_json: Annotated[bool, Parameter("--json", negative=())] = False, effective: EffectiveSettings
 ) -> None:
@@ -104,7 +104,7 @@ def list_keys(
 
 
 @keys.command
-@with_settings("data_dir")
+@with_settings("data_dir", "database_url")
 def revoke(key_id: str, /, *, effective: EffectiveSettings) -> None:
     """Make a key invalid for good. A running server refuses it within a second.
 
@@ -119,7 +119,7 @@ def _key_ring(effective: EffectiveSettings) -> "KeyRing":
     from underpaint.database import open_database
     from underpaint.server.keys import KeyRing
 
-    return KeyRing(open_database(effective.settings.data_dir))
+    return KeyRing(open_database(effective.settings.data_dir, effective.settings.database_url))
 
 
 def _allowed(record: "KeyRecord") -> str:

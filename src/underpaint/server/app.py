@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        database = await asyncio.to_thread(open_database, settings.data_dir)
+        database = await asyncio.to_thread(open_database, settings.data_dir, settings.database_url)
         access = Access(KeyRing(database), settings.host, limits=limits_of(settings))
         sessions = Sessions()
         try:

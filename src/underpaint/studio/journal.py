@@ -67,11 +67,11 @@ class Journal:
         A task that failed may be sent again under its UUID: clients repeat a task so after an error.
         """
         key = _is(task.owner, task.task_uuid)
-        with self._database.begin() as connection:
-            failed = connection.execute(delete(tasks).where(key, tasks.c.status == "error")).rowcount
-            if failed:
-                connection.execute(delete(results).where(_result_of(task.owner, task.task_uuid)))
-            try:
+        try:
+            with self._database.begin() as connection:
+                failed = connection.execute(delete(tasks).where(key, tasks.c.status == "error")).rowcount
+                if failed:
+                    connection.execute(delete(results).where(_result_of(task.owner, task.task_uuid)))
                 connection.execute(
                     insert(tasks).values(
                         owner=task.owner,
@@ -87,8 +87,8 @@ class Journal:
                         expires_s=task.expires_s,
                     )
                 )
-            except IntegrityError:
-                return False
+        except IntegrityError:
+            return False
         return True
 
     def has(self, owner: str, task_uuid: str) -> bool:

@@ -13,8 +13,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from underpaint.images import Fetcher, FetchFailed, FetchRefused, ImageNotFound
 from underpaint.studio.deliveries import Delivery, Outbox, new_delivery
@@ -23,6 +25,8 @@ from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
 from underpaint.studio.replies import result_item
 from underpaint.studio.signing import SecretsUnreadable, read_secrets, webhook_headers
 from underpaint.wire import ImageInferenceTask, TaskError
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +119,7 @@ class Webhooks:
         self._sending: dict[str, str] = {}
         """Hosts by delivery."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="webhooks")
 
     def wake(self) -> None:
         """Say that there is something new. From any thread."""
@@ -139,6 +144,11 @@ class Webhooks:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            # What the database is doing cannot be cancelled, and must be over before the database is closed.
+            await asyncio.to_thread(self._thread.shutdown)
+
+    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        return await self._loop.run_in_executor(self._thread, partial(call, *args))
 
     async def _start_due(self) -> float:
         """Begin with what is due, and say after how many seconds there is more."""
@@ -146,8 +156,10 @@ class Webhooks:
         while (room := AT_ONCE - len(self._sending)) > 0:
             counts = Counter(self._sending.values())
             busy = [host for host, count in counts.items() if count >= AT_ONCE_PER_HOST]
-            due = await asyncio.to_thread(
-                self._outbox.due, now_s, limit=room, except_hosts=busy, except_ids=tuple(self._sending)
+            due = await self._in_thread(
+                partial(
+                    self._outbox.due, now_s, limit=room, except_hosts=busy, except_ids=tuple(self._sending)
+                )
             )
             if not due:
                 break
@@ -155,7 +167,7 @@ class Webhooks:
                 if counts[delivery.host] < AT_ONCE_PER_HOST:
                     counts[delivery.host] += 1
                     self._start(delivery)
-        next_s = await asyncio.to_thread(self._outbox.next_due_s, now_s)
+        next_s = await self._in_thread(self._outbox.next_due_s, now_s)
         return _LONGEST_SLEEP_S if next_s is None else min(max(0.0, next_s - now_s), _LONGEST_SLEEP_S)
 
     def _start(self, delivery: Delivery) -> None:
@@ -201,7 +213,7 @@ class Webhooks:
             await self._postpone(delivery, str(failure))
         else:
             if 200 <= status < 300:
-                await asyncio.to_thread(self._outbox.remove, delivery.delivery_id)
+                await self._in_thread(self._outbox.remove, delivery.delivery_id)
                 log.info("%s of task %s arrived", delivery.kind, delivery.task_uuid)
             elif status == _GONE:
                 await self._give_up(delivery, "its receiver says that it is gone for good (410)")
@@ -235,9 +247,9 @@ class Webhooks:
         if due_s > delivery.created_s + GIVE_UP_S:
             await self._give_up(delivery, f"a day has passed; at last {reason}")
             return
-        await asyncio.to_thread(self._outbox.postpone, delivery.delivery_id, due_s=due_s)
+        await self._in_thread(partial(self._outbox.postpone, delivery.delivery_id, due_s=due_s))
         log.info("%s of task %s did not arrive: %s", delivery.kind, delivery.task_uuid, reason)
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
-        await asyncio.to_thread(self._outbox.remove, delivery.delivery_id)
+        await self._in_thread(self._outbox.remove, delivery.delivery_id)
         log.warning("%s of task %s is given up: %s", delivery.kind, delivery.task_uuid, reason)

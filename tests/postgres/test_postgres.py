@@ -1,0 +1,136 @@
+"""The journal, webhooks, keys and migrations on a real PostgreSQL server, which the test run starts itself.
+
+Skipped where PostgreSQL's programs or its driver are not installed.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, inspect, make_url, text
+
+from tests.studio.conftest import fresh_database
+from tests.test_database import FIRST_SCHEMA
+from underpaint.database import DatabaseUnusable, metadata, open_database
+from underpaint.migrations import SCHEMA_VERSION, SchemaVersionError
+from underpaint.permissions import Limits, Permissions
+from underpaint.server.keys import KeyRing
+
+pytest.importorskip("psycopg")
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("initdb") and shutil.which("pg_ctl")), reason="PostgreSQL is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Of an empty server, reached through a socket in a folder of its own."""
+    # It refuses to run as root.
+    user = "nobody" if os.getuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="pg") as name:
+        folder = Path(name)
+        if user is not None:
+            owner = pwd.getpwnam(user)
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+
+        def run(*command: str) -> None:
+            subprocess.run(
+                command,
+                cwd=folder,
+                check=True,
+                user=user,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
+            )
+
+        run("initdb", "-D", f"{folder}/data", "-U", "paint", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+        try:
+            yield f"postgresql://paint@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "-D", f"{folder}/data", "-w", "-m", "immediate", "stop")
+
+
+@pytest.fixture(autouse=True)
+def _on_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_DATABASE_URL", url)
+
+
+@pytest.mark.parametrize("name", ["restart", "polling", "webhooks", "room", "uploads", "disk", "cancelling"])
+def test_what_holds_on_sqlite_holds_here(url: str, name: str) -> None:
+    # A test may end while a task of its studio goes on, and leave that task's connection to the garbage collector.
+    ignored = "ignore::pytest.PytestUnraisableExceptionWarning"
+    command = (sys.executable, "-m", "pytest", "-q", "-x", "-W", ignored, f"tests/studio/test_{name}.py")
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"TEST_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert " passed" in done.stdout
+
+
+def test_the_first_schema_is_brought_up_to_date(url: str, tmp_path: Path) -> None:
+    fresh_database(tmp_path).dispose()
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        fresh = {name: _columns(connection, name) for name in metadata.tables}
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+        for statement in FIRST_SCHEMA.split(";"):
+            if statement.strip() and "PRAGMA" not in statement:
+                connection.execute(text(statement))
+        connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
+        connection.execute(text("INSERT INTO schema_version VALUES (1)"))
+    database = open_database(tmp_path, url)
+    with database.connect() as connection:
+        assert {name: _columns(connection, name) for name in metadata.tables} == fresh
+        assert connection.execute(text("SELECT version FROM schema_version")).scalars().all() == [
+            SCHEMA_VERSION
+        ]
+        assert connection.execute(text("SELECT name FROM keys")).scalars().all() == ["old"]
+    database.dispose()
+    engine.dispose()
+
+
+def _columns(connection: Connection, table: str) -> set[str]:
+    return {column["name"] for column in inspect(connection).get_columns(table)}
+
+
+def test_data_of_a_newer_version_is_left_alone(url: str, tmp_path: Path) -> None:
+    database = fresh_database(tmp_path)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE schema_version SET version = version + 1"))
+    database.dispose()
+    with pytest.raises(SchemaVersionError, match="newer version"):
+        open_database(tmp_path, url)
+
+
+def test_keys_work_here_too(tmp_path: Path) -> None:
+    database = fresh_database(tmp_path)
+    ring = KeyRing(database)
+    limits = Limits(requests_per_s=0.5, queued_tasks=3, queued_pixels=2**40)
+    permissions = Permissions(scopes=frozenset({"uploads"}), limits=limits)
+    key_id, key = ring.add("kiosk", permissions)
+    assert ring.authenticate(key) == key_id
+    assert ring.snapshot().permissions[key_id] == permissions
+    ring.revoke(key_id)
+    assert ring.authenticate(key) is None
+    database.dispose()
+
+
+def test_a_server_that_is_not_there_is_an_error_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnusable) as failure:
+        open_database(tmp_path, f"postgresql://paint:secret@/none?host={tmp_path}")
+    assert "secret" not in str(failure.value)
