@@ -15,7 +15,15 @@ from underpaint.catalog import Catalog, ModelEntry
 from underpaint.catalog.download import local_files
 from underpaint.engine import messages
 from underpaint.engine.threads import let_threads_sleep
-from underpaint.images import DecodeLimits, FitMode, OutputFormat, decode_image, encode_image, fit_image
+from underpaint.images import (
+    DecodeLimits,
+    FitMode,
+    OutputFormat,
+    decode_image,
+    encode_image,
+    fit_image,
+    fit_mask,
+)
 from underpaint.settings import Settings, load_settings
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.options import engine_options
@@ -236,10 +244,8 @@ class Painter:
         if mask is not None:
             if image is None:
                 raise ValueError("a mask needs a photo that it belongs to")
-            drawn = self._read(mask).convert("L").convert("RGB")
-            painted_mask = np.array(fit_image(drawn, width_px=width_px, height_px=height_px, mode=fit))[
-                ..., 0
-            ].copy()
+            fitted = fit_mask(self._read(mask), width_px=width_px, height_px=height_px, mode=fit)
+            painted_mask = np.asarray(fitted, dtype=np.uint8)
         chosen_strength = entry.defaults.strength if strength is None else strength
         weighting = rest.get("prompt_weighting")
         if weighting not in (None, "compel", "sdEmbeds"):

@@ -57,6 +57,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
         *("transform", "photo.jpg", "watercolor", "--strength", "0.4", "--steps", "30", "--cfg-scale", "5"),
         *("--scheduler", "Euler a", "--negative-prompt", "people", "--width", "128", "--height", "192"),
         *("--fit", "cover", "--model", "civitai:1@2", "--seed", "9"),
+        *("--mask", "mask.png"),
     )
 
     assert painter.requests == [
@@ -65,6 +66,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "prompt": "watercolor",
             "strength": 0.4,
             "seed": 9,
+            "mask": Path("mask.png"),
             "negative_prompt": "people",
             "steps": 30,
             "guidance_scale": 5.0,

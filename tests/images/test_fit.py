@@ -1,9 +1,10 @@
 """Pictures are brought to exactly the size that was asked for."""
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageStat
 
-from underpaint.images import FitMode, fit_image
+from underpaint.images import FitMode, fit_image, fit_mask
 
 
 def target_with_center() -> Image.Image:
@@ -101,3 +102,33 @@ def test_impossible_requests_are_refused() -> None:
         fit_image(target_with_center(), width_px=0, height_px=5)
     with pytest.raises(ValueError, match="stretch, cover, contain"):
         fit_image(target_with_center(), width_px=5, height_px=5, mode="squeeze")  # type: ignore[arg-type]
+
+
+def test_a_mask_of_the_right_size_is_left_as_it_is() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    fitted = fit_mask(Image.fromarray(levels).convert("RGB"), width_px=16, height_px=16)
+    assert fitted.mode == "L"
+    assert (np.asarray(fitted) == levels).all()
+
+
+@pytest.mark.parametrize("mode", ["stretch", "cover"])
+def test_black_of_a_mask_stays_black_away_from_its_edges(mode: FitMode) -> None:
+    mask = Image.new("L", (200, 100), 0)
+    mask.paste(255, (100, 0, 200, 100))
+    fitted = np.asarray(fit_mask(mask, width_px=128, height_px=128, mode=mode))
+    assert (fitted[:, :60] == 0).all()
+    assert (fitted[:, 68:] == 255).all()
+
+
+def test_the_margins_of_a_contained_mask_are_painted() -> None:
+    fitted = np.asarray(fit_mask(Image.new("L", (200, 100), 0), width_px=128, height_px=128, mode="contain"))
+    assert (fitted[32:96] == 0).all()
+    assert (fitted[:32] == 255).all()
+    assert (fitted[96:] == 255).all()
+
+
+def test_a_mask_has_a_size_and_a_known_mode() -> None:
+    with pytest.raises(ValueError, match="0x16"):
+        fit_mask(Image.new("L", (8, 8)), width_px=0, height_px=16)
+    with pytest.raises(ValueError, match="unknown fit mode"):
+        fit_mask(Image.new("L", (8, 8)), width_px=16, height_px=16, mode="fill")  # type: ignore[arg-type]

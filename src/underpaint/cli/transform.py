@@ -27,6 +27,7 @@ def transform(
     strength: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
     strengths: str | None = None,
     also: Annotated[list[str] | None, Parameter(negative=())] = None,
+    mask: Path | None = None,
     negative_prompt: Annotated[str, Parameter(show_default=False)] = "",
     steps: Annotated[int | None, Parameter(validator=Number(gte=1, lte=100))] = None,
     cfg_scale: Annotated[float | None, Parameter(validator=Number(gte=0, lte=50))] = None,
@@ -53,6 +54,7 @@ def transform(
         strength: How much of the photo is given up: 0 returns it, 1 keeps nothing of it. By default the model's.
         strengths: Several strengths with commas between, such as 0.3,0.5,0.7,0.9.
         also: A further prompt, made with the same seeds; can be given several times.
+        mask: Picture of what is repainted: white is, black is kept to the byte, grey blends. By default all of it.
         negative_prompt: What the picture should not show.
         steps: Steps of a full run, 1 to 100; the share that strength says is run. By default the model's.
         cfg_scale: How closely the prompt is followed, 0 to 50; 0 and 1 switch guidance off. By default the model's.
@@ -81,6 +83,7 @@ def transform(
             photo,
             variants,
             settings=effective.settings,
+            mask=mask,
             negative_prompt=negative_prompt,
             steps=steps,
             guidance_scale=cfg_scale,

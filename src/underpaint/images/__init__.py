@@ -9,7 +9,7 @@ from underpaint.images.containers import ImageFormat
 from underpaint.images.decode import SEED_FORMATS, UPLOAD_FORMATS, decode_image
 from underpaint.images.encode import EXTENSIONS, MEDIA_TYPES, OutputFormat, encode_image, read_parameters
 from underpaint.images.fetch import Fetcher, FetchFailed, FetchPolicy, FetchRefused
-from underpaint.images.fit import FitMode, fit_image
+from underpaint.images.fit import FitMode, fit_image, fit_mask
 from underpaint.images.limits import DecodeLimits, ImageRejected
 from underpaint.images.reference import (
     ImageReference,
@@ -47,6 +47,7 @@ __all__ = [
     "decode_image",
     "encode_image",
     "fit_image",
+    "fit_mask",
     "parse_image_reference",
     "read_parameters",
     "refusal_reason",

@@ -37,6 +37,38 @@ def fit_image(image: Image.Image, *, width_px: int, height_px: int, mode: FitMod
     return image.resize(target, _LANCZOS)
 
 
+def fit_mask(mask: Image.Image, *, width_px: int, height_px: int, mode: FitMode = "stretch") -> Image.Image:
+    """Bring a mask to exactly `width_px` x `height_px`, as `fit_image` brings the picture that it belongs to.
+
+    The result is of one channel. Bilinear, which has no overshoot: far from an edge, black stays exactly black. The
+    margins of "contain" are no part of the picture, and white: they are painted.
+
+    Raises `ValueError` for a size below 1 or an unknown mode.
+    """
+    if width_px < 1 or height_px < 1:
+        raise ValueError(f"a mask cannot be fitted to {width_px}x{height_px} pixels")
+    if mode not in ("stretch", "cover", "contain"):
+        raise ValueError(f"unknown fit mode {mode!r}: it is one of stretch, cover, contain")
+    grey, target = mask.convert("L"), (width_px, height_px)
+    if grey.size == target:
+        return grey.copy()
+    if mode == "cover":
+        return grey.resize(target, Image.Resampling.BILINEAR, box=_cover_box(grey.size, target))
+    if mode == "stretch":
+        return grey.resize(target, Image.Resampling.BILINEAR)
+    inner = _inner_size(grey.size, target)
+    canvas = Image.new("L", target, 255)
+    scaled = grey.resize(inner, Image.Resampling.BILINEAR)
+    canvas.paste(scaled, ((width_px - inner[0]) // 2, (height_px - inner[1]) // 2))
+    return canvas
+
+
+def _inner_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+    """The largest size within `target` that has the aspect ratio of `size`."""
+    scale = min(target[0] / size[0], target[1] / size[1])
+    return min(target[0], max(1, round(size[0] * scale))), min(target[1], max(1, round(size[1] * scale)))
+
+
 def _cover_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
     """The largest centred part of `size` that has the aspect ratio of `target`."""
     width, height = size
@@ -54,11 +86,7 @@ def _contain(image: Image.Image, target: tuple[int, int]) -> Image.Image:
     nothing but the colours and the light of its surroundings, so at ordinary strengths the model paints a
     continuation.
     """
-    scale = min(target[0] / image.width, target[1] / image.height)
-    inner = (
-        min(target[0], max(1, round(image.width * scale))),
-        min(target[1], max(1, round(image.height * scale))),
-    )
+    inner = _inner_size(image.size, target)
     scaled = image.resize(inner, _LANCZOS)
     if inner == target:
         return scaled

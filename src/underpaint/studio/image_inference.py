@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 """Times that a task is begun, across restarts of the server, until it is taken for the cause of them."""
 _RANDOM_SEED_BITS = 32
+"""Drawn seeds stay below 2^32, which every JSON reader keeps exact."""
 _PICTURES = ("seedImage", "maskImage", "inputs")
 """Parameters that hold pictures: they are kept fitted, under UUIDs, and not as they were sent."""
-"""Drawn seeds stay below 2^32, which every JSON reader keeps exact."""
 
 _ERROR_CODES = {"modelLoad": "modelNotReady"}
 """By the engine's failure codes; all others are inferenceError."""

@@ -10,7 +10,7 @@ from PIL import Image
 from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
 from underpaint.catalog.download import DownloadFailed, local_files
 from underpaint.engine.messages import Mask, Picture
-from underpaint.images import fit_image
+from underpaint.images import fit_image, fit_mask
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.pictures import Pictures
@@ -76,8 +76,7 @@ class Preparation:
         mask = None
         if task.mask_image is not None:
             drawn = await self._pictures.read(task.mask_image, parameter="maskImage", owner=owner)
-            mask = (await asyncio.to_thread(_fitted, drawn.convert("L").convert("RGB"), task))[..., 0]
-            mask = np.ascontiguousarray(mask)
+            mask = await asyncio.to_thread(_fitted_mask, drawn, task)
         try:
             location = await asyncio.to_thread(local_files, entry)
         except DownloadFailed as failure:
@@ -97,4 +96,9 @@ class Preparation:
 
 def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:
     fitted = fit_image(image, width_px=task.width, height_px=task.height, mode=task.fit)
+    return np.asarray(fitted, dtype=np.uint8)
+
+
+def _fitted_mask(drawn: Image.Image, task: ImageInferenceTask) -> Mask:
+    fitted = fit_mask(drawn, width_px=task.width, height_px=task.height, mode=task.fit)
     return np.asarray(fitted, dtype=np.uint8)
