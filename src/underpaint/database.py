@@ -4,6 +4,8 @@ SQLite in WAL mode, in the data folder, or PostgreSQL by URL. Each room reads an
 stands in one place so that a migration has one place to change.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Engine,
     Float,
     Index,
@@ -170,3 +173,27 @@ def _postgresql(url: str) -> Engine:
         return create_engine(make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     except ModuleNotFoundError:
         raise DatabaseUnusable("PostgreSQL needs `pip install underpaint[postgres]`") from None
+
+
+@contextmanager
+def begin_unflushed(database: Engine) -> Iterator[Connection]:
+    """A transaction that does not wait for the disk.
+
+    It is whole, survives the end of this process at once, and a power cut from the next transaction of `Engine.begin`
+    on: what that writes to the disk includes all that was committed before it.
+    """
+    if database.dialect.name != "sqlite":
+        with database.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+            yield connection
+        return
+    with database.connect() as connection:
+        # SQLite only listens to this between transactions.
+        connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
+        connection.commit()
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            connection.commit()

@@ -67,7 +67,7 @@ def _prepare_server() -> None:
     from underpaint.studio.journal import Journal
 
     _around(Journal, "accept", before="before accepting", after="after accepting")
-    _around(ImageStore, "put", before="before the file", after="after the file")
+    _around(ImageStore, "put_blocking", before="before the file", after="after the file")
     _around(Journal, "add_result", before="before the result", after="after the result")
     _around(Journal, "succeed", before="before the end", after="after the end")
     _around(Fetcher, "send", before="", after="webhook sent")

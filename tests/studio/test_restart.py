@@ -1,8 +1,21 @@
 """What a stopped or crashed server leaves unfinished goes on when it is started again."""
 
+import base64
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.studio.conftest import Workplace, error_of, half_white, item_of, transformation
+import pytest
+
+from tests.studio.conftest import (
+    CALLER,
+    Workplace,
+    encoded,
+    error_of,
+    half_white,
+    item_of,
+    transformation,
+)
+from underpaint.images import store
 from underpaint.studio.image_inference import MAX_ATTEMPTS
 
 
@@ -84,3 +97,45 @@ async def test_a_drained_studio_refuses_tasks_and_keeps_unfinished_ones(
     after = open_workplace()
     await after.studio.resume()
     assert item_of(await after.perform(question(task), hold_s=5))["status"] == "success"
+
+
+async def test_the_seed_image_is_kept_as_it_came_until_the_task_is_over(
+    open_workplace: Callable[..., Workplace], tmp_path: Path
+) -> None:
+    workplace = open_workplace()
+    seed_image = encoded(color=(1, 2, 3))
+    task = transformation(seedImage=seed_image, outputFormat="JPG", deliveryMethod="async")
+    await crash_while_working(workplace, task)
+    [kept] = (tmp_path / "images").rglob("*.png")
+    assert kept.read_bytes() == base64.b64decode(seed_image)
+    workplace.engine.release()
+    await workplace.studio.drain(grace_s=10)
+    assert not kept.exists()
+    record = workplace.journal.find(CALLER.owner, str(task["taskUUID"]))
+    assert record is not None
+    assert record.status == "success"
+
+
+@pytest.mark.parametrize(("delivery", "flushed_before_the_work"), [("async", 1), ("sync", 0)])
+async def test_an_acknowledged_task_is_on_the_disk(
+    open_workplace: Callable[..., Workplace],
+    monkeypatch: pytest.MonkeyPatch,
+    delivery: str,
+    flushed_before_the_work: int,
+) -> None:
+    workplace = open_workplace()
+    flushed: list[Path] = []
+    at_work: list[int] = []
+    monkeypatch.setattr(store, "_flush_to_disk", flushed.append)
+    submit = workplace.engine.submit
+
+    def submit_and_note(*jobs: object, **options: object) -> object:
+        at_work.append(len(flushed))
+        return submit(*jobs, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workplace.engine, "submit", submit_and_note)
+    await workplace.perform(transformation(deliveryMethod=delivery))
+    await workplace.studio.drain(grace_s=10)
+    assert at_work == [flushed_before_the_work]
+    # The result's file is in either case.
+    assert len(flushed) == flushed_before_the_work + 1

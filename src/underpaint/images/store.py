@@ -42,10 +42,16 @@ class ImageStore:
 
     async def put(self, data: bytes, *, image_uuid: str, extension: str) -> None:
         """Store a file, replacing one of the same name. Raises `ValueError` for a bad UUID or extension."""
+        await asyncio.to_thread(self.put_blocking, data, image_uuid=image_uuid, extension=extension)
+
+    def put_blocking(self, data: bytes, *, image_uuid: str, extension: str, flush: bool = True) -> None:
+        """What `put` does, for threads. Without `flush` a file in a local folder survives the end of this process, but
+        perhaps not a power cut.
+        """
         key = object_key(image_uuid, extension)
-        await obstore.put_async(self._store, key, data)
-        if self._folder is not None:
-            await asyncio.to_thread(_flush_to_disk, self._folder / key)
+        obstore.put(self._store, key, data)
+        if flush and self._folder is not None:
+            _flush_to_disk(self._folder / key)
 
     async def get(self, image_uuid: str, extension: str) -> bytes:
         """The whole file. Raises `ImageNotFound`, and `ValueError` for a bad UUID or extension."""
@@ -61,6 +67,11 @@ class ImageStore:
         key = object_key(image_uuid, extension)
         with contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
+
+    def delete_blocking(self, image_uuid: str, extension: str) -> None:
+        """What `delete` does, for threads."""
+        with contextlib.suppress(FileNotFoundError):
+            obstore.delete(self._store, object_key(image_uuid, extension))
 
     async def old_files(self, age_s: float) -> AsyncIterator[list[str]]:
         """Names of the files of a local folder that were written more than `age_s` seconds ago, also of those that are

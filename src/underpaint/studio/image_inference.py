@@ -9,15 +9,17 @@ import logging
 import random
 import time
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from PIL import Image
 
 from underpaint.catalog import Catalog, ModelEntry
-from underpaint.engine.messages import Failed, Mask, Picture
+from underpaint.engine.messages import Failed, Finished
 from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.images import EXTENSIONS, encode_image
+from underpaint.images.containers import ImageFormat, sniff_format
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller
 from underpaint.studio.cancellation import CANCELLED, Cancellation
@@ -25,7 +27,7 @@ from underpaint.studio.disk import BYTES_PER_PIXEL, DiskBudget
 from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.outlook import Outlook
-from underpaint.studio.pictures import Pictures
+from underpaint.studio.pictures import Pictures, PutImage
 from underpaint.studio.preparing import Preparation, Prepared
 from underpaint.studio.progress import OnProgress, Reporter
 from underpaint.studio.requests import Wishes, job_requests
@@ -41,7 +43,9 @@ MAX_ATTEMPTS = 3
 _RANDOM_SEED_BITS = 32
 """Drawn seeds stay below 2^32, which every JSON reader keeps exact."""
 _PICTURES = ("seedImage", "maskImage", "inputs")
-"""Parameters that hold pictures: they are kept fitted, under UUIDs, and not as they were sent."""
+"""Parameters that hold pictures: they are kept as files, under UUIDs."""
+
+SEED_EXTENSIONS: dict[ImageFormat, str] = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 
 _ERROR_CODES = {"modelLoad": "modelNotReady"}
 """By the engine's failure codes; all others are inferenceError."""
@@ -148,6 +152,7 @@ class ImageInference:
     async def give_up(self, record: TaskRecord) -> None:
         """Write down that an accepted task is cancelled on which nothing works any more."""
         await self._fail(record, TaskError("taskCancelled", CANCELLED))
+        await self._discard_seed(record)
 
     async def _accept(
         self,
@@ -180,10 +185,6 @@ class ImageInference:
         prepared = await self._preparation.prepare_unless_cancelled(task, caller.owner, cancellation)
         request = {name: value for name, value in raw.items() if name not in _PICTURES}
         ttl_s = float(task.ttl_s or self._settings.result_ttl_s)
-        if prepared.picture is not None:
-            request["seedImage"] = await self._keep_seed(prepared.picture, caller.owner, ttl_s)
-        if prepared.mask is not None:
-            request["maskImage"] = await self._keep_seed(prepared.mask, caller.owner, ttl_s)
         record = TaskRecord(
             owner=caller.owner,
             task_uuid=task.task_uuid,
@@ -194,9 +195,10 @@ class ImageInference:
             seed=task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS),
             expires_s=time.time() + ttl_s,
         )
-        if not await asyncio.to_thread(self._journal.accept, record):
-            await self._discard_seed(record)
+        accepted = await asyncio.to_thread(self._write_down, record, prepared)
+        if accepted is None:
             raise _conflict(task.task_uuid)
+        record = accepted
         if not (task.progress or task.previews):
             on_progress = None
         run = self._begin(
@@ -236,6 +238,7 @@ class ImageInference:
                 self._begin(record, task, prepared, Cancellation(), place, awaited=False)
             except TaskError as error:
                 await self._fail(record, error)
+                await self._discard_seed(record)
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the tasks that are being worked on, for `grace_s` seconds at most."""
@@ -249,11 +252,38 @@ class ImageInference:
         for report in self._reports:
             report.cancel()
 
-    async def _keep_seed(self, picture: Picture | Mask, owner: str, ttl_s: float) -> str:
-        image = Image.fromarray(picture)
-        data = await asyncio.to_thread(encode_image, image, format="PNG")
-        return await self._pictures.keep(
-            data, extension="png", kind="seed", size=image.size, owner=owner, ttl_s=ttl_s
+    def _write_down(self, record: TaskRecord, prepared: Prepared) -> TaskRecord | None:
+        """Enter a task into the journal, with the seed image as it came and the mask, for running it again.
+
+        Returns:
+            The task as the journal has it; None if it has another of that UUID.
+        """
+        files: dict[str, bytes] = {}
+        if prepared.seed_file is not None:
+            files["seedImage"] = prepared.seed_file
+        if prepared.mask is not None:
+            files["maskImage"] = encode_image(Image.fromarray(prepared.mask), format="PNG")
+        kept = {name: self._keep_seed(data, record) for name, data in files.items()}
+        request = {**record.request, **{name: put.image_uuid for name, put in kept.items()}}
+        record = replace(record, request=request)
+        if self._journal.accept(record, along=[put.record for put in kept.values()]):
+            return record
+        for put in kept.values():
+            self._pictures.take_back(put)
+        return None
+
+    def _keep_seed(self, data: bytes, record: TaskRecord) -> PutImage:
+        format = sniff_format(data)
+        assert format is not None, "it has been decoded"
+        return self._pictures.put(
+            data,
+            extension=SEED_EXTENSIONS[format],
+            kind="seed",
+            # Not looked up: nobody is ever told about this picture.
+            size=(0, 0),
+            owner=record.owner,
+            ttl_s=record.expires_s - time.time(),
+            flush=record.asynchronous,
         )
 
     def _begin(
@@ -303,7 +333,8 @@ class ImageInference:
             results = [
                 self._result(run, position, outcome, task, entry) for position, outcome in enumerate(outcomes)
             ]
-            failures = [failure for failure in await asyncio.gather(*results) if failure is not None]
+            made = await asyncio.gather(*results)
+            failures = [each for each in made if isinstance(each, Failed)]
             codes = {failure.code for failure in failures}
             if "cancelled" in codes:
                 await self._fail(record, TaskError("taskCancelled", CANCELLED))
@@ -313,8 +344,11 @@ class ImageInference:
                 code = _ERROR_CODES.get(failures[0].code, "inferenceError")
                 await self._fail(record, TaskError(code, failures[0].message))
             else:
-                await asyncio.to_thread(self._journal.succeed, record)
-                await self._discard_seed(record)
+                if len(run.jobs) != 1:
+                    await asyncio.to_thread(self._journal.succeed, record)
+                if len(made) == task.number_results:
+                    results_made = tuple(each for each in made if isinstance(each, ResultRecord))
+                    run.outcome = replace(record, status="success", results=results_made)
                 log.info(
                     "task %s: %d pictures of %dx%d in %.2f s",
                     record.task_uuid,
@@ -330,6 +364,9 @@ class ImageInference:
             del self._runs[record.owner, record.task_uuid]
             run.place.leave()
             run.finished.set()
+        if not run.interrupted:
+            # Only now: nobody has to wait for it.
+            await self._discard_seed(record)
 
     async def _result(
         self,
@@ -338,7 +375,7 @@ class ImageInference:
         outcome: asyncio.Future[Outcome],
         task: ImageInferenceTask,
         entry: ModelEntry,
-    ) -> Failed | None:
+    ) -> Failed | ResultRecord:
         """Wait for one picture and store it; the failure, if it does not come."""
         finished = await outcome
         run.note_done(run.jobs[position].job_id)
@@ -346,15 +383,26 @@ class ImageInference:
             return finished
         job = run.jobs[position]
         parameters = picture_parameters(job, entry, finished) if self._settings.embed_parameters else None
-        data = await asyncio.to_thread(
-            encode_image,
+        return await asyncio.to_thread(self._store_result, run, position, finished, task, parameters)
+
+    def _store_result(
+        self,
+        run: Run,
+        position: int,
+        finished: Finished,
+        task: ImageInferenceTask,
+        parameters: Mapping[str, object] | None,
+    ) -> ResultRecord:
+        """Encode a picture and write it down; with the only one of a task, its success, too. Blocks."""
+        job = run.jobs[position]
+        data = encode_image(
             Image.fromarray(finished.picture),
             format=task.output_format,
             quality=task.output_quality,
             parameters=parameters,
         )
         extension = EXTENSIONS[task.output_format]
-        image_uuid = await self._pictures.keep(
+        kept = self._pictures.put(
             data,
             extension=extension,
             kind="result",
@@ -363,19 +411,22 @@ class ImageInference:
             ttl_s=run.record.expires_s - time.time(),
         )
         result = ResultRecord(
-            image_uuid=image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run
+            image_uuid=kept.image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run
         )
-        due = result_deliveries(run.record, task, result)
-        await asyncio.to_thread(
-            self._journal.add_result, run.record, run.positions[position], result, due=due
+        self._journal.add_result(
+            run.record,
+            run.positions[position],
+            result,
+            due=result_deliveries(run.record, task, result),
+            along=[kept.record],
+            last=len(run.jobs) == 1,
         )
-        return None
+        return result
 
     async def _fail(self, record: TaskRecord, error: TaskError) -> None:
         item = error.item(task_uuid=record.task_uuid, task_type=record.task_type)
         due = failure_deliveries(record, item)
         await asyncio.to_thread(self._journal.fail, record, item, status_code=error.status_code, due=due)
-        await self._discard_seed(record)
 
     async def _discard_seed(self, record: TaskRecord) -> None:
         for name in ("seedImage", "maskImage"):

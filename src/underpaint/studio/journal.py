@@ -7,12 +7,13 @@ image store. All calls block for as long as the disk takes; the studio makes the
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import Engine, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Engine, Executable, Row, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from underpaint.database import results, tasks
+from underpaint.database import begin_unflushed, results, tasks
 from underpaint.studio.deliveries import Delivery, write_down
 
 TaskStatus = Literal["accepted", "success", "error"]
@@ -61,14 +62,21 @@ class Journal:
         self.when_due: Callable[[], None] = lambda: None
         """Called, from any thread, after something was written down that is to be sent."""
 
-    def accept(self, task: TaskRecord) -> bool:
+    def accept(self, task: TaskRecord, *, along: Sequence[Executable] = ()) -> bool:
         """Write a task down; False if its owner has one of that UUID already that has not failed.
 
-        A task that failed may be sent again under its UUID: clients repeat a task so after an error.
+        A task that failed may be sent again under its UUID: clients repeat a task so after an error. An asynchronous
+        one is on the disk when this returns. A synchronous one has no acknowledgement that would promise so much: it
+        survives the end of the process at once, and a power cut a little later.
+
+        Args:
+            task: the task.
+            along: what is written together with it, if it is written.
         """
         key = _is(task.owner, task.task_uuid)
+        begin = self._database.begin if task.asynchronous else partial(begin_unflushed, self._database)
         try:
-            with self._database.begin() as connection:
+            with begin() as connection:
                 failed = connection.execute(delete(tasks).where(key, tasks.c.status == "error")).rowcount
                 if failed:
                     connection.execute(delete(results).where(_result_of(task.owner, task.task_uuid)))
@@ -87,6 +95,8 @@ class Journal:
                         expires_s=task.expires_s,
                     )
                 )
+                for statement in along:
+                    connection.execute(statement)
         except IntegrityError:
             return False
         return True
@@ -102,10 +112,24 @@ class Journal:
         self._update(task, attempts=task.attempts + 1)
 
     def add_result(
-        self, task: TaskRecord, position: int, result: ResultRecord, *, due: Sequence[Delivery] = ()
+        self,
+        task: TaskRecord,
+        position: int,
+        result: ResultRecord,
+        *,
+        due: Sequence[Delivery] = (),
+        along: Sequence[Executable] = (),
+        last: bool = False,
     ) -> None:
-        """Write down a picture, and what is to be sent because of it; one written before at that position, in an
-        earlier attempt, gives way.
+        """Write down a picture; one written before at that position, in an earlier attempt, gives way.
+
+        Args:
+            task: whose picture it is.
+            position: among the results of the task.
+            result: the picture.
+            due: what is to be sent because of it.
+            along: what else is written together with it.
+            last: whether the task is a success with it, as `succeed` writes down.
         """
         key = and_(_result_of(task.owner, task.task_uuid), results.c.position == position)
         with self._database.begin() as connection:
@@ -124,6 +148,11 @@ class Journal:
                     created_s=time.time(),
                 )
             )
+            for statement in along:
+                connection.execute(statement)
+            if last:
+                ended = update(tasks).where(_is(task.owner, task.task_uuid))
+                connection.execute(ended.values(status="success", finished_s=time.time()))
             write_down(connection, due)
         if due:
             self.when_due()

@@ -5,16 +5,17 @@ Uploads and results are one name space of UUIDs, so the result of one task is th
 
 import asyncio
 import re
+import threading
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from PIL import Image
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, Insert, delete, func, insert, select, update
 
-from underpaint.database import images
+from underpaint.database import begin_unflushed, images
 from underpaint.images import (
     EXTENSIONS,
     MEDIA_TYPES,
@@ -37,8 +38,12 @@ from underpaint.images import (
 from underpaint.wire import TaskError
 
 Kind = Literal["upload", "result", "seed"]
-"""`seed` is the fitted seed image of a task, kept so that the task can be run again after a crash."""
+"""`seed` is the seed image of a task, kept so that the task can be run again after a crash."""
 
+Made = TypeVar("Made")
+
+SHORT_REFERENCE = 8192
+"""Characters up to which a reference is read at once: UUIDs and URLs are shorter."""
 DECODES_AT_ONCE = 4
 """Bounds the memory of decoding: each may take the whole pixel budget."""
 
@@ -56,6 +61,16 @@ class OpenedImage:
     data: bytes
     media_type: str
     created_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutImage:
+    """A picture whose file is stored, and which does not exist until its record is written as well."""
+
+    image_uuid: str
+    extension: str
+    size_bytes: int
+    record: Insert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +105,7 @@ class Pictures:
         self._upload_ttl_s = upload_ttl_s
         self._share = share
         self._used_bytes: int | None = None
+        self._counting = threading.Lock()
         self._decodes = asyncio.Semaphore(DECODES_AT_ONCE)
 
     async def used_bytes(self) -> int:
@@ -119,14 +135,35 @@ class Pictures:
         Raises:
             TaskError: there is no such picture, it cannot be fetched, or it is not acceptable.
         """
+        image, _ = await self.read_as(
+            reference, lambda image: image, parameter=parameter, owner=owner, formats=formats
+        )
+        return image
+
+    async def read_as(
+        self,
+        reference: str,
+        make: Callable[[Image.Image], Made],
+        *,
+        parameter: str,
+        owner: str,
+        formats: Collection[ImageFormat] = SEED_FORMATS,
+    ) -> tuple[Made, bytes]:
+        """What `make` makes of a picture that `read` reads, in the same thread, and the file as it came."""
         code = f"invalid{parameter[0].upper()}{parameter[1:]}"
+
+        def decode_and_make() -> Made:
+            return make(decode_image(data, limits=self._limits, formats=formats))
+
         try:
-            # Megabytes of base64: not in the event loop.
-            data = await self._bytes_of(
-                await asyncio.to_thread(parse_image_reference, reference), code, parameter, owner
-            )
+            if len(reference) <= SHORT_REFERENCE:
+                parsed = parse_image_reference(reference)
+            else:
+                # Megabytes of base64: not in the event loop.
+                parsed = await asyncio.to_thread(parse_image_reference, reference)
+            data = await self._bytes_of(parsed, code, parameter, owner)
             async with self._decodes:
-                return await asyncio.to_thread(decode_image, data, limits=self._limits, formats=formats)
+                return await asyncio.to_thread(decode_and_make), data
         except (InvalidImageReference, ImageRejected, FetchRefused) as refusal:
             raise TaskError(code, f"'{parameter}': {refusal}", parameter=parameter, type="string") from None
         except FetchFailed as failure:
@@ -155,27 +192,51 @@ class Pictures:
         Returns:
             Its UUID.
         """
+
+        def put_and_record() -> str:
+            kept = self.put(data, extension=extension, kind=kind, size=size, owner=owner, ttl_s=ttl_s)
+            self._execute(kept.record)
+            return kept.image_uuid
+
+        return await asyncio.to_thread(put_and_record)
+
+    def put(
+        self,
+        data: bytes,
+        *,
+        extension: str,
+        kind: Kind,
+        size: tuple[int, int],
+        owner: str,
+        ttl_s: float,
+        flush: bool = True,
+    ) -> PutImage:
+        """Store the file of a picture, whose record goes into a transaction of the caller's. Blocks.
+
+        Bytes first: a record must not refer to a file that a crash kept from being written. Without `flush` the file
+        survives the end of this process, but perhaps not a power cut. Else like `keep`.
+        """
         image_uuid = str(uuid.uuid4())
-        # Bytes first: a record must not refer to a file that a crash kept from being written.
-        await self._store.put(data, image_uuid=image_uuid, extension=extension)
+        self._store.put_blocking(data, image_uuid=image_uuid, extension=extension, flush=flush)
         now_s = time.time()
-        await asyncio.to_thread(
-            self._execute,
-            insert(images).values(
-                image_uuid=image_uuid,
-                extension=extension,
-                kind=kind,
-                width_px=size[0],
-                height_px=size[1],
-                size_bytes=len(data),
-                created_s=now_s,
-                expires_s=now_s + ttl_s,
-                key_id=owner,
-            ),
+        record = insert(images).values(
+            image_uuid=image_uuid,
+            extension=extension,
+            kind=kind,
+            width_px=size[0],
+            height_px=size[1],
+            size_bytes=len(data),
+            created_s=now_s,
+            expires_s=now_s + ttl_s,
+            key_id=owner,
         )
-        if self._used_bytes is not None:
-            self._used_bytes += len(data)
-        return image_uuid
+        self._count(len(data))
+        return PutImage(image_uuid=image_uuid, extension=extension, size_bytes=len(data), record=record)
+
+    def take_back(self, kept: PutImage) -> None:
+        """Remove the file of a picture whose record was not written. Blocks."""
+        self._store.delete_blocking(kept.image_uuid, kept.extension)
+        self._count(-kept.size_bytes)
 
     async def open(self, image_uuid: str, extension: str) -> OpenedImage | None:
         """The file of a picture that anyone who knows its UUID may see; None where there is none (any more)."""
@@ -207,10 +268,19 @@ class Pictures:
         return True
 
     async def discard_seed(self, image_uuid: str) -> None:
-        """Remove the fitted seed image of a task that is over."""
-        stored = await asyncio.to_thread(self._find, image_uuid)
-        if stored is not None and stored.kind == "seed":
-            await self._remove(stored)
+        """Remove the seed image of a task that is over. After a power cut it may be there again, until it expires."""
+        seed = (images.c.image_uuid == image_uuid) & (images.c.kind == "seed")
+
+        def forget() -> None:
+            with begin_unflushed(self._database) as connection:
+                gone = connection.execute(
+                    delete(images).where(seed).returning(images.c.extension, images.c.size_bytes)
+                ).first()
+            if gone is not None:
+                self._store.delete_blocking(image_uuid, gone.extension)
+                self._count(-gone.size_bytes)
+
+        await asyncio.to_thread(forget)
 
     async def remove_expired(self) -> None:
         """Remove every picture whose time is over."""
@@ -250,9 +320,14 @@ class Pictures:
     async def _remove(self, stored: _Stored) -> None:
         # The record first: a file without a record is only wasted space, a record without a file is an error.
         await asyncio.to_thread(self._execute, delete(images).where(images.c.image_uuid == stored.image_uuid))
-        if self._used_bytes is not None:
-            self._used_bytes -= stored.size_bytes
+        self._count(-stored.size_bytes)
         await self._store.delete(stored.image_uuid, stored.extension)
+
+    def _count(self, more_bytes: int) -> None:
+        # Pictures are stored from several threads.
+        with self._counting:
+            if self._used_bytes is not None:
+                self._used_bytes += more_bytes
 
     def _use(self, image_uuid: str, owner: str) -> _Stored | None:
         """A stored picture; an upload is kept for its full time from this use on."""

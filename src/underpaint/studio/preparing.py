@@ -25,6 +25,9 @@ class Prepared:
     entry: ModelEntry
     location: Path
     picture: Picture | None
+    """The seed image, fitted."""
+    seed_file: bytes | None
+    """The same as it came."""
     mask: Mask | None = None
 
 
@@ -69,19 +72,21 @@ class Preparation:
                 type="string",
                 allowed_values=list(unknown.known),
             ) from None
-        picture = None
+        picture, seed_file = None, None
         if task.seed_image is not None:
-            image = await self._pictures.read(task.seed_image, parameter="seedImage", owner=owner)
-            picture = await asyncio.to_thread(_fitted, image, task)
+            picture, seed_file = await self._pictures.read_as(
+                task.seed_image, lambda image: _fitted(image, task), parameter="seedImage", owner=owner
+            )
         mask = None
         if task.mask_image is not None:
             drawn = await self._pictures.read(task.mask_image, parameter="maskImage", owner=owner)
             mask = await asyncio.to_thread(_fitted_mask, drawn, task)
         try:
-            location = await asyncio.to_thread(local_files, entry)
+            on_disk = entry.files is not None and entry.files.form != "hub"
+            location = local_files(entry) if on_disk else await asyncio.to_thread(local_files, entry)
         except DownloadFailed as failure:
             raise TaskError("modelNotReady", str(failure), parameter="model") from None
-        return Prepared(entry=entry, location=location, picture=picture, mask=mask)
+        return Prepared(entry=entry, location=location, picture=picture, seed_file=seed_file, mask=mask)
 
     def _resolve(self, air: str) -> ModelEntry:
         try:

@@ -46,6 +46,8 @@ class Run:
             self.answered.set()
         self.moved = asyncio.Event()
         """Set when something has happened to one of its jobs; whoever waits for it clears it."""
+        self.outcome: TaskRecord | None = None
+        """The task with its results, if it was a success, as the journal has it."""
         self.interrupted = False
         """Whether the server stopped before the task had an outcome; it goes on after a restart."""
         self.progress: dict[str, Progress] = {}

@@ -245,7 +245,9 @@ class Studio:
                 "serviceUnavailable",
                 "the server is stopping; the task goes on after its restart, ask getResponse then",
             )
-        record = await asyncio.to_thread(self._journal.find, run.record.owner, run.record.task_uuid)
+        record = run.outcome or await asyncio.to_thread(
+            self._journal.find, run.record.owner, run.record.task_uuid
+        )
         if record is None:
             raise TaskError("taskExpired", "the task's results have expired already")
         return await outcome_reply(record, self._pictures)
