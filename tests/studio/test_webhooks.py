@@ -239,14 +239,15 @@ async def test_a_crash_between_the_last_picture_and_the_end_only_ends_the_task(
     local: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = local()
-    task = transformation(deliveryMethod="async")
+    task = transformation(deliveryMethod="async", numberResults=2)
     monkeypatch.setattr(before.journal, "succeed", lambda record: time.sleep(3))
     await before.perform(task)
-    await until(lambda: bool(before.journal.unfinished()[0].results))
+    await until(lambda: len(before.journal.unfinished()[0].results) == 2)
     [record] = before.journal.unfinished()
     after = local()
     await after.studio.resume()
-    assert item_of(await after.perform(question(task), hold_s=5))["imageUUID"] == record.results[0].image_uuid
+    reply = await after.perform(question(task), hold_s=5)
+    assert [item["imageUUID"] for item in reply.data] == [result.image_uuid for result in record.results]
     assert after.engine.jobs == []
 
 
