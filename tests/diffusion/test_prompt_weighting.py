@@ -66,8 +66,6 @@ def test_a_weight_multiplies_the_states_of_its_own_words(model: StableDiffusion)
     weighted = model.encode_prompt("the (cat:1.5) dog", weighting="sdEmbeds")
 
     factors = (weighted / plain).mean(1)
-    [heavy] = torch.unique((factors - 1).abs().gt(0.4).nonzero().diff(dim=0)).tolist() or [1]
-    assert heavy == 1  # the tokens of one word stand side by side
     assert set(factors.mul(100).round().tolist()) == {100.0, 150.0}
 
 
