@@ -251,5 +251,6 @@ class Webhooks:
         log.info("%s of task %s did not arrive: %s", delivery.kind, delivery.task_uuid, reason)
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
-        await self._in_thread(self._outbox.remove, delivery.delivery_id)
+        # Said first: once it is removed, this server may end before it has said why.
         log.warning("%s of task %s is given up: %s", delivery.kind, delivery.task_uuid, reason)
+        await self._in_thread(self._outbox.remove, delivery.delivery_id)
