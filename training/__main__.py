@@ -30,6 +30,12 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         type=float,
         help="share of it for the autoencoder (default: 30%%, at most 60)",
     )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="MODEL",
+        help="model folder that an earlier run exported: go on from its weights, on another machine for instance",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count(), help="processor threads (default: all)"
@@ -52,6 +58,7 @@ def main(words: Sequence[str] | None = None) -> None:
         autoencoder_minutes=given.autoencoder_minutes,
         device=torch.device(given.device),
         smoke=given.smoke,
+        start=given.start_from,
     )
     recipe.run()
 

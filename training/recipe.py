@@ -58,6 +58,7 @@ class Recipe:
         autoencoder_width: Channels of the autoencoder.
         tokenizer_merges: Merges of the vocabulary.
         plan: The denoiser's plan.
+        start: A model folder whose parts everything goes on from where there is no checkpoint, or None.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class Recipe:
     autoencoder_width: int
     tokenizer_merges: int
     plan: DenoiserPlan
+    start: Path | None = None
 
     @classmethod
     def of_budget(
@@ -80,6 +82,7 @@ class Recipe:
         autoencoder_minutes: float | None,
         device: torch.device,
         smoke: bool,
+        start: Path | None = None,
     ) -> "Recipe":
         """A recipe for a budget of ``minutes`` of compute; ``smoke`` makes everything tiny."""
         first = min(0.3 * minutes, 60.0) if autoencoder_minutes is None else autoencoder_minutes
@@ -100,6 +103,7 @@ class Recipe:
                 autoencoder_width=8,
                 tokenizer_merges=200,
                 plan=plan,
+                start=start,
             )
         return cls(
             folder=folder,
@@ -112,6 +116,7 @@ class Recipe:
             autoencoder_width=32,
             tokenizer_merges=2000,
             plan=DenoiserPlan(minutes=rest),
+            start=start,
         )
 
     def run(self) -> None:
@@ -135,6 +140,8 @@ class Recipe:
     def _autoencoder(self) -> AutoencoderTiny:
         """The finished autoencoder, trained first where there is none."""
         final = self.folder / "autoencoder" / "final"
+        if self.start is not None and not final.exists():
+            AutoencoderTiny.from_pretrained(self.start / "vae", dtype=torch.float32).save_pretrained(final)
         if not final.exists():
             model = build_autoencoder(self.autoencoder_width)
             self._autoencoder_training(model, "autoencoder").run(self.autoencoder_minutes)
@@ -167,6 +174,8 @@ class Recipe:
     def _denoiser(self, pictures: SourcePictures, autoencoder: AutoencoderTiny) -> None:
         encode_shards(autoencoder, self._shards, FIRST_ENCODED, self.device)
         vocabulary = self.folder / "tokenizer"
+        if self.start is not None and not vocabulary.exists():
+            load_tokenizer(self.start / "tokenizer").save_pretrained(vocabulary)
         if not (vocabulary / "tokenizer_config.json").exists():
             captions = [c for folder in complete_shards(self._shards) for c in load_index(folder)[0]]
             train_tokenizer(captions, vocabulary, self.tokenizer_merges)
@@ -198,7 +207,9 @@ class Recipe:
             )
             print(f"samples in {path.name}; the model folder has {size_mb:.1f} MB", flush=True)
 
-        training = DenoiserTraining(self.folder / "denoiser", tokenizer, data(), self.plan, self.device)
+        training = DenoiserTraining(
+            self.folder / "denoiser", tokenizer, data(), self.plan, self.device, start=self.start
+        )
         print(
             f"UNet {parameter_millions(training.unet):.1f} M, text encoder"
             f" {parameter_millions(training.text_encoder):.1f} M, {training.samples} samples so far",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
@@ -28,6 +29,11 @@ from training.schedule import signal_and_noise
 from training.tokenizer import token_ids
 
 CHECKPOINT_MINUTES = 3.0
+
+
+def load_weights(model: nn.Module, file: Path) -> None:
+    """Load a safetensors file. Raises `RuntimeError` where it is of a model of another shape."""
+    model.load_state_dict(load_file(file))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +81,10 @@ class DenoiserTraining:
         data: LatentSet,
         plan: DenoiserPlan,
         device: torch.device,
+        *,
+        start: Path | None = None,
     ) -> None:
-        """Build the models, or restore them from ``folder/checkpoint.pt``."""
+        """Build the models, or restore them from ``folder/checkpoint.pt``, or else from the model folder ``start``."""
         self._folder, self._plan, self._device, self._data = folder, plan, device, data
         self._signal, self._noise = signal_and_noise(device)
         self.unet = build_unet(plan.channels, plan.text_width).to(
@@ -92,11 +100,14 @@ class DenoiserTraining:
         groups = muon_groups(
             both, plan.matrix_lr, plan.other_lr, skip=("conv_in", "conv_out", "time_embedding")
         )
+        saved = load_checkpoint(folder / "checkpoint.pt")
+        if start is not None and not saved:
+            load_weights(self.unet, start / "unet" / "diffusion_pytorch_model.safetensors")
+            load_weights(self.text_encoder, start / "text_encoder" / "model.safetensors")
         self._optimizer = Muon(groups)
         self._average = Average(self._parameters)
         self._journal = Journal(folder / "log.jsonl")
         self.step, self.samples, spent = 0, 0, 0.0
-        saved = load_checkpoint(folder / "checkpoint.pt")
         if saved:
             both.load_state_dict(saved["model"])
             self._optimizer.load_state_dict(saved["optimizer"])

@@ -6,12 +6,14 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionImg2ImgPipeline
 from PIL import Image
+from safetensors.torch import load_file
 
 from training.__main__ import arguments
 from training.evaluate import autoencoder_report, contact_sheets, load_pipeline
 from training.fields import Picture
 from training.recipe import AUTOENCODER_PHOTOS, SHOWN_PHOTOS, Recipe
 from training.sheets import TILE_PX, render, tile
+from training.tokenizer import load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,34 @@ def test_the_decoder_is_trained_on_against_the_same_encoder(trained: Path) -> No
     # Half precision keeps 11 bits.
     assert all(
         torch.allclose(exported[name].float(), pair[1], rtol=1e-3, atol=1e-4) for name, pair in pairs.items()
+    )
+
+
+def test_a_run_can_start_from_an_exported_model(trained: Path, tmp_path: Path) -> None:
+    def recipe(folder: Path, start: Path | None) -> Recipe:
+        return Recipe.of_budget(
+            folder=folder,
+            minutes=0.0,
+            autoencoder_minutes=0.0,
+            device=torch.device("cpu"),
+            smoke=True,
+            start=start,
+        )
+
+    for part in ("sources", "shards"):
+        (tmp_path / part).symlink_to(trained / part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.recipe.judged_photos", lambda *_: dict.fromkeys(SHOWN_PHOTOS))
+        patch.setattr("training.recipe.strength_sheet", lambda *_: np.zeros((8, 8, 3), np.uint8))
+        recipe(tmp_path, trained / "model").run()
+    for part in ("unet/diffusion_pytorch_model", "text_encoder/model", "vae/diffusion_pytorch_model"):
+        given, gone_on = (
+            load_file(folder / "model" / f"{part}.safetensors") for folder in (trained, tmp_path)
+        )
+        assert all(torch.equal(weights, gone_on[name]) for name, weights in given.items()), part
+    assert (
+        load_tokenizer(tmp_path / "tokenizer").get_vocab()
+        == load_tokenizer(trained / "tokenizer").get_vocab()
     )
 
 
