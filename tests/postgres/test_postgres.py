@@ -1,6 +1,6 @@
 """The journal, webhooks, keys and migrations on a real PostgreSQL server, which the test run starts itself.
 
-Skipped where PostgreSQL's programs or its driver are not installed.
+Skipped where PostgreSQL's programs are not installed, except where REQUIRE_POSTGRESQL says that they have to be.
 """
 
 import os
@@ -22,16 +22,28 @@ from underpaint.migrations import SCHEMA_VERSION, SchemaVersionError
 from underpaint.permissions import Limits, Permissions
 from underpaint.server.keys import KeyRing
 
-pytest.importorskip("psycopg")
 ROOT = Path(__file__).parents[2]
+
+
+def _programs() -> Path | None:
+    """Where initdb and pg_ctl are. Debian keeps those of each version in a folder of its own, outside of PATH."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda path: float(path.parent.name))
+    on_path = [Path(found).parent] if (found := shutil.which("pg_ctl")) else []
+    folders = [*on_path, *reversed(debian)]
+    return next((each for each in folders if (each / "initdb").exists() and (each / "pg_ctl").exists()), None)
+
+
+PROGRAMS = _programs()
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("initdb") and shutil.which("pg_ctl")), reason="PostgreSQL is not installed"
+    PROGRAMS is None and not os.environ.get("REQUIRE_POSTGRESQL"),
+    reason="PostgreSQL's initdb and pg_ctl are not installed (on Debian and Ubuntu: apt-get install postgresql)",
 )
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Of an empty server, reached through a socket in a folder of its own."""
+    assert PROGRAMS is not None, "REQUIRE_POSTGRESQL is set, but initdb and pg_ctl are not installed"
     # It refuses to run as root.
     user = "nobody" if os.getuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="pg") as name:
@@ -40,15 +52,15 @@ def url() -> Iterator[str]:
             owner = pwd.getpwnam(user)
             os.chown(folder, owner.pw_uid, owner.pw_gid)
 
-        def run(*command: str) -> None:
-            subprocess.run(
-                command,
-                cwd=folder,
-                check=True,
-                user=user,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.STDOUT,
-            )
+        def run(program: str, *arguments: str) -> None:
+            # Into a file and not a pipe: the server would hold the pipe open for as long as it runs.
+            with (folder / "said").open("w+") as said:
+                command = (f"{PROGRAMS}/{program}", *arguments)
+                done = subprocess.run(
+                    command, cwd=folder, user=user, stdout=said, stderr=subprocess.STDOUT, check=False
+                )
+                said.seek(0)
+                assert done.returncode == 0, f"{' '.join(command)}: {said.read()}"
 
         run("initdb", "-D", f"{folder}/data", "-U", "paint", "-A", "trust", "-E", "UTF8", "--no-sync")
         options = f"-k {folder} -c listen_addresses='' -c fsync=off"
