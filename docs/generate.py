@@ -15,7 +15,7 @@ from typing import Any
 from underpaint.catalog import EMBEDDED
 from underpaint.catalog.known import KNOWN
 from underpaint.cli.main import app
-from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.server.metrics import Metrics
 from underpaint.settings import ENVIRONMENT_PREFIX, Settings
 from underpaint.studio.studio import StudioStatus
@@ -172,7 +172,11 @@ def _errors() -> str:
 
 def _schedulers() -> str:
     runs_in = {
-        name: [architecture for architecture, known in SCHEDULERS_OF_ARCHITECTURE.items() if name in known]
+        name: [
+            architecture
+            for architecture, family in FAMILY_OF_ARCHITECTURE.items()
+            if name in family.schedulers
+        ]
         for name in SCHEDULER_NAMES
     }
     rows = ((_code(name), ", ".join(found) or "no family of this version") for name, found in runs_in.items())
@@ -205,7 +209,7 @@ def _models() -> str:
             entry.category,
             _code(entry.architecture),
             "yes"
-            if entry.category == "checkpoint" and entry.architecture in SCHEDULERS_OF_ARCHITECTURE
+            if entry.category == "checkpoint" and entry.architecture in FAMILY_OF_ARCHITECTURE
             else "not yet",
             f"[{entry.hub_id}](https://huggingface.co/{entry.hub_id})" if entry.hub_id else "",
             entry.license or "",

@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from underpaint.diffusion.stable_diffusion import ModelLoadError, Row, StableDiffusion
+from underpaint.diffusion.family import ModelLoadError, Row
+from underpaint.diffusion.stable_diffusion import StableDiffusion
 
 from .single_file import write_single_file
 
@@ -51,7 +52,12 @@ def everything_it_computes(model: StableDiffusion) -> list[np.ndarray[Any, Any]]
     encoded = model.encode_picture(np.full((64, 64, 3), 90, np.uint8))
     latents = encoded.sample(torch.Generator().manual_seed(0))
     row = Row(latents=latents[0], timestep=500.0, prompt=prompt, guidance_scale=7.5)
-    return [prompt.numpy(), latents.numpy(), model.predict([row]).numpy(), model.decode(latents)]
+    return [
+        prompt.hidden_states.numpy(),
+        latents.numpy(),
+        model.predict([row]).numpy(),
+        model.decode(latents),
+    ]
 
 
 def test_a_folder_is_loaded_without_a_network(sd1_checkpoint: Path) -> None:
@@ -239,5 +245,5 @@ def test_a_folder_with_half_precision_only_is_loaded(sd1_checkpoint: Path, tmp_p
     for weights in folder.glob("*/*.safetensors"):
         weights.rename(weights.with_name(weights.name.replace(".safetensors", ".fp16.safetensors")))
     half, full = load(folder), load(sd1_checkpoint)
-    assert half.encode_prompt("a house").equal(full.encode_prompt("a house"))
+    assert half.encode_prompt("a house").hidden_states.equal(full.encode_prompt("a house").hidden_states)
     assert half.latent_channels == full.latent_channels

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from underpaint.diffusion.masking import FAINTEST, Picture, latent_mask, paste
+from underpaint.diffusion.encoded import Picture
+from underpaint.diffusion.masking import FAINTEST, latent_mask, paste
 
 
 def pictures(seed: int, side: int = 24) -> tuple[Picture, Picture]:

@@ -57,13 +57,16 @@ def test_every_text_has_a_reading(prompt: str) -> None:
 @given(st.text(alphabet="abc ,.", max_size=60))
 def test_a_prompt_without_brackets_is_a_plain_one(model: StableDiffusion, prompt: str) -> None:
     torch.testing.assert_close(
-        model.encode_prompt(prompt, weighting="sdEmbeds"), model.encode_prompt(prompt), rtol=1e-5, atol=1e-6
+        model.encode_prompt(prompt, weighting="sdEmbeds").hidden_states,
+        model.encode_prompt(prompt).hidden_states,
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 def test_a_weight_multiplies_the_states_of_its_own_words(model: StableDiffusion) -> None:
-    plain = model.encode_prompt("the cat dog")
-    weighted = model.encode_prompt("the (cat:1.5) dog", weighting="sdEmbeds")
+    plain = model.encode_prompt("the cat dog").hidden_states
+    weighted = model.encode_prompt("the (cat:1.5) dog", weighting="sdEmbeds").hidden_states
 
     factors = (weighted / plain).mean(1)
     assert set(factors.mul(100).round().tolist()) == {100.0, 150.0}
@@ -71,8 +74,8 @@ def test_a_weight_multiplies_the_states_of_its_own_words(model: StableDiffusion)
 
 def test_a_weight_beyond_the_first_window_acts_there(model: StableDiffusion) -> None:
     words = "cat " * 100
-    plain = model.encode_prompt(words + "dog")
-    weighted = model.encode_prompt(words + "(dog:2)", weighting="sdEmbeds")
+    plain = model.encode_prompt(words + "dog").hidden_states
+    weighted = model.encode_prompt(words + "(dog:2)", weighting="sdEmbeds").hidden_states
 
     assert plain.shape == weighted.shape
     torch.testing.assert_close(weighted[:WINDOW], plain[:WINDOW])
@@ -102,18 +105,20 @@ def test_compel_gives_what_the_library_gives(
     )
     theirs = Compel(pipeline.tokenizer, pipeline.text_encoder, returned_embeddings_type=kind)(prompt)[0]
 
-    ours = model.encode_prompt(prompt, weighting="compel", clip_skip=clip_skip)
+    ours = model.encode_prompt(prompt, weighting="compel", clip_skip=clip_skip).hidden_states
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_compel_s_notation_goes_with_two_skipped_layers(model: StableDiffusion) -> None:
-    skipped = model.encode_prompt("a cat", weighting="compel", clip_skip=2)
+    skipped = model.encode_prompt("a cat", weighting="compel", clip_skip=2).hidden_states
 
-    torch.testing.assert_close(skipped, model.encode_prompt("a cat", clip_skip=2), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        skipped, model.encode_prompt("a cat", clip_skip=2).hidden_states, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_long_prompt_in_compel_s_notation_loses_nothing(model: StableDiffusion) -> None:
-    encoded = model.encode_prompt("cat, " * 80 + "dog++", weighting="compel")
+    encoded = model.encode_prompt("cat, " * 80 + "dog++", weighting="compel").hidden_states
 
     assert len(encoded) % WINDOW == 0
     assert len(encoded) > 2 * WINDOW
@@ -127,7 +132,7 @@ def test_odd_prompts_are_read_or_refused_in_words(
     model: StableDiffusion, prompt: str, weighting: PromptWeighting
 ) -> None:
     try:
-        encoded = model.encode_prompt(prompt, weighting=weighting)
+        encoded = model.encode_prompt(prompt, weighting=weighting).hidden_states
     except PromptSyntaxError as refusal:
         assert "compel's syntax" in str(refusal)  # noqa: PT017
     else:

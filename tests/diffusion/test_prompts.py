@@ -48,19 +48,19 @@ def words(sd1_checkpoint: Path) -> list[str]:
 def test_a_long_prompt_is_read_window_by_window_and_no_word_is_lost(
     model: StableDiffusion, words: list[str]
 ) -> None:
-    encoded = model.encode_prompt(" ".join(words))
+    encoded = model.encode_prompt(" ".join(words)).hidden_states
     assert encoded.shape == (4 * WINDOW, 32)
     for number in range(4):
         window = encoded[number * WINDOW : (number + 1) * WINDOW]
         part = " ".join(words[number * ROOM : (number + 1) * ROOM])
-        torch.testing.assert_close(window, model.encode_prompt(part), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(window, model.encode_prompt(part).hidden_states, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("count", "windows"), [(0, 1), (1, 1), (ROOM, 1), (ROOM + 1, 2), (2 * ROOM, 2)])
 def test_a_window_more_only_for_a_word_more(
     model: StableDiffusion, words: list[str], count: int, windows: int
 ) -> None:
-    assert len(model.encode_prompt(" ".join(words[:count]))) == windows * WINDOW
+    assert model.encode_prompt(" ".join(words[:count])).tokens == windows * WINDOW
 
 
 @pytest.mark.parametrize("count", [0, 1, 30, ROOM])
@@ -75,7 +75,7 @@ def test_a_prompt_of_one_window_gives_what_diffusers_gives(
         )
     prompt = " ".join(words[:count])
     theirs = pipeline.encode_prompt(prompt, "cpu", 1, False)[0]
-    torch.testing.assert_close(model.encode_prompt(prompt)[None], theirs, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(model.encode_prompt(prompt).hidden_states[None], theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_the_shorter_of_two_prompts_is_filled_with_empty_windows(
@@ -84,22 +84,24 @@ def test_the_shorter_of_two_prompts_is_filled_with_empty_windows(
     short, long = model.encode_prompt("a cat"), model.encode_prompt(" ".join(words))
     for prompt, negative in ((short, long), (long, short)):
         matched = model.match_prompts(prompt, negative)
-        assert len(matched[0]) == len(matched[1]) == 4 * WINDOW
+        assert matched[0].tokens == matched[1].tokens == 4 * WINDOW
         for original, filled in zip((prompt, negative), matched, strict=True):
-            assert torch.equal(filled[: len(original)], original)
-            for start in range(len(original), len(filled), WINDOW):
-                torch.testing.assert_close(filled[start : start + WINDOW], model.encode_prompt(""))
+            assert torch.equal(filled.hidden_states[: original.tokens], original.hidden_states)
+            for start in range(original.tokens, filled.tokens, WINDOW):
+                window = filled.hidden_states[start : start + WINDOW]
+                torch.testing.assert_close(window, model.encode_prompt("").hidden_states)
 
 
 @settings(max_examples=40, deadline=None)
 @given(prompt=st.text(max_size=400))
 def test_any_text_can_be_a_prompt(model: StableDiffusion, prompt: str) -> None:
-    encoded = model.encode_prompt(prompt)
+    encoded = model.encode_prompt(prompt).hidden_states
     assert len(encoded) % WINDOW == 0
     assert torch.isfinite(encoded).all()
 
 
 def test_skipped_layers_change_the_encoding_but_not_its_shape(model: StableDiffusion) -> None:
-    plain, skipped = model.encode_prompt("a cat"), model.encode_prompt("a cat", clip_skip=1)
+    plain = model.encode_prompt("a cat").hidden_states
+    skipped = model.encode_prompt("a cat", clip_skip=1).hidden_states
     assert plain.shape == skipped.shape
     assert not torch.allclose(plain, skipped)

@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE, STABLE_DIFFUSION_SCHEDULERS
+from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 
 NOT_FOR_STABLE_DIFFUSION = {
@@ -24,12 +23,6 @@ def test_every_name_of_the_api_is_mapped_or_known_not_to_be() -> None:
     assert set(STABLE_DIFFUSION_SCHEDULERS) == set(SCHEDULER_NAMES) - NOT_FOR_STABLE_DIFFUSION
 
 
-def test_every_architecture_that_runs_has_its_schedulers() -> None:
-    assert set(SCHEDULERS_OF_ARCHITECTURE) == set(FAMILY_OF_ARCHITECTURE)
-    for architecture, family in FAMILY_OF_ARCHITECTURE.items():
-        assert family.schedulers is SCHEDULERS_OF_ARCHITECTURE[architecture]
-
-
 @pytest.mark.parametrize(
     ("name", "alias"),
     [
@@ -46,6 +39,6 @@ def test_names_of_one_sampler_mean_the_same(name: str, alias: str) -> None:
     assert STABLE_DIFFUSION_SCHEDULERS[name] == STABLE_DIFFUSION_SCHEDULERS[alias]
 
 
-def test_the_names_can_be_read_without_loading_torch() -> None:
-    program = "import sys, underpaint.diffusion.schedulers; sys.exit('torch' in sys.modules)"
+def test_families_and_their_names_can_be_read_without_loading_torch() -> None:
+    program = "import sys, underpaint.diffusion.families; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

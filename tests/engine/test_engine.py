@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from underpaint.diffusion.stable_diffusion import Row, StableDiffusion
+from underpaint.diffusion.family import Row
+from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine.engine import Engine
 from underpaint.engine.messages import EngineOptions, Failed, Finished, ModelReference, Picture, Progress
 

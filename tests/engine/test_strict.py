@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tests.checkpoints import photo_like
 from tests.engine.driving import Driven, job_request
-from underpaint.diffusion.stable_diffusion import Row, StableDiffusion
+from underpaint.diffusion.family import Row
+from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine.messages import JobRequest, Picture
 
 STRICT_ROWS = 4

@@ -1,53 +1,82 @@
-"""Files of a Stable Diffusion checkpoint to networks in memory, and nothing but safetensors opened on the way."""
+"""Files of a checkpoint to networks in memory, and nothing but safetensors opened on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from underpaint.diffusion.family import ModelLoadError
+from underpaint.diffusion.quiet import quiet_libraries
 
-def load_pipeline(location: Path, *, config: str | Path | None, dtype: torch.dtype) -> Any:
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineLayout:
+    """What the checkpoints of a family consist of, by the names of their folders."""
+
+    pipeline: str
+    """diffusers' class."""
+    denoiser: str
+    text_encoders: Mapping[str, str]
+    """Each with its class in transformers."""
+    tokenizers: Sequence[str]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the class is loaded with besides."""
+
+
+def load_pipeline(
+    location: Path, layout: PipelineLayout, *, config: str | Path | None, dtype: torch.dtype
+) -> Any:
     """A diffusers pipeline, used for nothing but its components.
 
     Args:
-        location: a diffusers folder or a .safetensors file in the original layout.
-        config: for a single file, the folder or hub id of its configuration and tokenizer.
+        location: a diffusers folder or a .safetensors file in the layout in which such models are published.
+        layout: of the family.
+        config: for a single file, the folder or hub id of its configuration and tokenizers.
         dtype: precision of the weights.
 
     Raises:
-        OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError: what the libraries raise for files that
-            they cannot use; a model that would be loaded with random or missing values is refused with a ValueError.
+        ModelLoadError: the files are missing, damaged, pickled, or lack some of the model's weights.
     """
-    from diffusers import StableDiffusionPipeline
+    try:
+        with quiet_libraries():
+            return _load(location, layout, config=config, dtype=dtype)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as failure:
+        raise ModelLoadError(f"{location.name} cannot be loaded: {failure}") from failure
 
-    options: dict[str, Any] = {
-        "use_safetensors": True,
-        "dtype": dtype,
-        "safety_checker": None,
-        "feature_extractor": None,
-        "requires_safety_checker": False,
-    }
+
+def _load(location: Path, layout: PipelineLayout, *, config: str | Path | None, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    pipeline_class = getattr(diffusers, layout.pipeline)
+    options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype, **layout.options}
     if location.is_dir():
-        variant = _variant(location / "unet")
-        text_encoder = _load_text_encoder(location / "text_encoder", dtype=dtype)
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            location, local_files_only=True, text_encoder=text_encoder, variant=variant, **options
+        text_encoders = {
+            name: _load_text_encoder(location / name, class_name, dtype=dtype)
+            for name, class_name in layout.text_encoders.items()
+        }
+        pipeline = pipeline_class.from_pretrained(
+            location,
+            local_files_only=True,
+            variant=_variant(location / layout.denoiser),
+            **text_encoders,
+            **options,
         )
-        _require_vocabulary(location / "tokenizer")
+        _require_vocabularies(location, layout)
     else:
         # diffusers would read a .ckpt, which is a pickle.
         if location.suffix.lower() != ".safetensors":
             raise ValueError("it is neither a diffusers folder nor a .safetensors file")
         if config is not None:
             options["config"] = str(config)
-        pipeline = StableDiffusionPipeline.from_single_file(str(location), **options)
+        pipeline = pipeline_class.from_single_file(str(location), **options)
         if config is not None and Path(config).is_dir():
-            _require_vocabulary(Path(config) / "tokenizer")
+            _require_vocabularies(Path(config), layout)
     # What the files lack, diffusers leaves without values.
     lacking = [
         f"{component}.{name}"
-        for component in ("unet", "vae", "text_encoder")
+        for component in (layout.denoiser, "vae", *layout.text_encoders)
         for name, weights in getattr(pipeline, component).named_parameters()
         if weights.is_meta
     ]
@@ -55,11 +84,11 @@ def load_pipeline(location: Path, *, config: str | Path | None, dtype: torch.dty
     return pipeline
 
 
-def _load_text_encoder(folder: Path, *, dtype: torch.dtype) -> Any:
-    from transformers import CLIPTextModel
+def _load_text_encoder(folder: Path, class_name: str, *, dtype: torch.dtype) -> Any:
+    import transformers
 
     # transformers would draw what the files lack at random.
-    text_encoder, report = CLIPTextModel.from_pretrained(
+    text_encoder, report = getattr(transformers, class_name).from_pretrained(
         folder,
         use_safetensors=True,
         local_files_only=True,
@@ -67,7 +96,7 @@ def _load_text_encoder(folder: Path, *, dtype: torch.dtype) -> Any:
         output_loading_info=True,
         variant=_variant(folder),
     )
-    _require_all_weights([f"text_encoder.{name}" for name in report["missing_keys"]])
+    _require_all_weights([f"{folder.name}.{name}" for name in report["missing_keys"]])
     return text_encoder
 
 
@@ -76,10 +105,11 @@ def _require_all_weights(lacking: Sequence[str]) -> None:
         raise ValueError(f"its files lack {len(lacking)} of the model's weights, such as {min(lacking)}")
 
 
-def _require_vocabulary(tokenizer: Path) -> None:
+def _require_vocabularies(folder: Path, layout: PipelineLayout) -> None:
     # Without one transformers makes a tokenizer that knows no words.
-    if not any((tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        raise FileNotFoundError("the vocabulary of its tokenizer is missing")
+    for tokenizer in layout.tokenizers:
+        if not any((folder / tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+            raise FileNotFoundError(f"the vocabulary of its {tokenizer} is missing")
 
 
 def _variant(component: Path) -> str | None:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from underpaint.diffusion.encoded import Picture
 from underpaint.diffusion.sampler import Sampler
 
-Picture = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
 """Height x width: 255 is painted anew, 0 is kept, what lies between is blended in proportion."""
 

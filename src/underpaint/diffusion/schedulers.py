@@ -116,9 +116,3 @@ STABLE_DIFFUSION_SCHEDULERS: Mapping[str, SchedulerChoice] = {
 }
 """Names that Stable Diffusion models run with. Of the API's names these are missing: the EDM and IPNDM samplers, which
 work on models with other preconditioning or cannot start from a picture, the inverse sampler, and flow matching."""
-
-SCHEDULERS_OF_ARCHITECTURE: Mapping[str, Mapping[str, SchedulerChoice]] = {
-    "sd1x": STABLE_DIFFUSION_SCHEDULERS,
-    "sd2x": STABLE_DIFFUSION_SCHEDULERS,
-}
-"""By the architecture names of the catalogue. Its keys are the architectures that this version can run."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.family import Family, ModelLoadError, Row
 from underpaint.diffusion.prompt_weighting import PromptSyntaxError
-from underpaint.diffusion.stable_diffusion import ModelLoadError, Row, StableDiffusion
 from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
@@ -180,14 +180,14 @@ class Engine:
                 self._fail(job, failure)
         self._shares.charge(charged)
 
-    def _predict(self, model: StableDiffusion, group: Hashable, rows: list[Row]) -> Tensor:
+    def _predict(self, model: Family, group: Hashable, rows: list[Row]) -> Tensor:
         started_s = time.monotonic()
         padding = max(0, (self._strict_rows or 0) - len(rows))
         predicted = model.predict([*rows, *[rows[-1]] * padding])[: len(rows)]
         self._profile.record(group, len(rows), time.monotonic() - started_s)
         return predicted
 
-    def _advance(self, job: Job, predictions: Tensor, model: StableDiffusion) -> None:
+    def _advance(self, job: Job, predictions: Tensor, model: Family) -> None:
         trajectory = _trajectory(job)
         preview = trajectory.preview(predictions, model) if job.request.previews else None
         trajectory.advance(predictions)
@@ -195,7 +195,7 @@ class Engine:
         if not job.forwards_left:
             self._finish(job, model)
 
-    def _finish(self, job: Job, model: StableDiffusion) -> None:
+    def _finish(self, job: Job, model: Family) -> None:
         picture = _trajectory(job).paint(model)
         del self._jobs[job.request.job_id]
         self._emit(Finished(job_id=job.request.job_id, picture=picture, steps_run=job.steps))

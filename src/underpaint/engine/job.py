@@ -5,9 +5,11 @@ import hashlib
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
+from underpaint.diffusion.family import Family, Row
 from underpaint.diffusion.masking import KeptLatents, latent_mask, paste
 from underpaint.diffusion.sampler import Sampler, build_scheduler
-from underpaint.diffusion.stable_diffusion import EncodedPicture, Picture, Row, StableDiffusion
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import JobRequest, Mask, ModelReference
@@ -16,11 +18,10 @@ from underpaint.engine.messages import JobRequest, Mask, ModelReference
 class Trajectory:
     """The part of a job that needs its model: latents, sampler state and encoded prompts."""
 
-    def __init__(self, request: JobRequest, model: StableDiffusion, encodings: ByteBudgetCache) -> None:
+    def __init__(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> None:
         generator = torch.Generator("cpu").manual_seed(request.seed)
-        scheduler = build_scheduler(
-            model.schedulers[request.scheduler], model.scheduler_config, seed=request.seed
-        )
+        choice = FAMILY_OF_ARCHITECTURE[request.model.architecture].schedulers[request.scheduler]
+        scheduler = build_scheduler(choice, model.scheduler_config, seed=request.seed)
         picture = request.picture
         self._guidance_scale = request.guidance_scale
         self._sampler = Sampler(
@@ -58,7 +59,7 @@ class Trajectory:
     @property
     def tokens(self) -> int:
         """Length of its encoded prompts; only prompts of one length fit into one forward pass."""
-        return len(self._prompts[0])
+        return self._prompts[0].tokens
 
     def rows(self) -> list[Row]:
         """Rows of the next forward pass: the prompt's, and with guidance the negative prompt's after it."""
@@ -75,21 +76,19 @@ class Trajectory:
         if self._kept is not None:
             self._latents = self._kept.put_back(self._latents, self._sampler)
 
-    def preview(self, predictions: Tensor, model: StableDiffusion) -> Picture:
+    def preview(self, predictions: Tensor, model: Family) -> Picture:
         """What the picture is becoming, one pixel for each latent. Takes what `advance` takes, and goes before it."""
         clean = model.predicted_latents(self._scaled, self._guided(predictions)[0], self._sampler.timestep)
         return model.sketch(clean)
 
-    def paint(self, model: StableDiffusion) -> Picture:
+    def paint(self, model: Family) -> Picture:
         """The picture of the latents as they are."""
         painted = model.decode(self._latents)
         if self._request.mask is None or self._request.picture is None:
             return painted
         return paste(painted, self._request.picture, self._request.mask)
 
-    def _start_inpainting(
-        self, clean: Tensor, mask: Mask, model: StableDiffusion, encoded: EncodedPicture
-    ) -> Tensor:
+    def _start_inpainting(self, clean: Tensor, mask: Mask, model: Family, encoded: EncodedPicture) -> Tensor:
         noise = self._sampler.draw_noise(tuple(clean.shape))
         self._kept = KeptLatents(clean, latent_mask(mask, model.pixels_per_latent), noise)
         if encoded.std is not None:
@@ -142,7 +141,7 @@ def uses_guidance(guidance_scale: float) -> bool:
 
 
 def _encoded_picture(
-    picture: Picture, reference: ModelReference, model: StableDiffusion, encodings: ByteBudgetCache
+    picture: Picture, reference: ModelReference, model: Family, encodings: ByteBudgetCache
 ) -> EncodedPicture:
     key = ("picture", reference, picture.shape, hashlib.blake2b(picture.tobytes(), digest_size=32).digest())
     encoded: EncodedPicture = encodings.get_or_make(
@@ -152,15 +151,15 @@ def _encoded_picture(
 
 
 def _encoded_prompts(
-    request: JobRequest, model: StableDiffusion, encodings: ByteBudgetCache
-) -> tuple[Tensor, ...]:
-    def encoded(prompt: str, clip_skip: int) -> Tensor:
-        hidden: Tensor = encodings.get_or_make(
+    request: JobRequest, model: Family, encodings: ByteBudgetCache
+) -> tuple[EncodedPrompt, ...]:
+    def encoded(prompt: str, clip_skip: int) -> EncodedPrompt:
+        made: EncodedPrompt = encodings.get_or_make(
             ("prompt", request.model, prompt, clip_skip, request.prompt_weighting),
             lambda: model.encode_prompt(prompt, clip_skip=clip_skip, weighting=request.prompt_weighting),
-            lambda hidden: hidden.nbytes,
+            lambda made: made.size_bytes,
         )
-        return hidden
+        return made
 
     prompt = encoded(request.prompt, request.clip_skip)
     if model.guidance_is_an_input or not uses_guidance(request.guidance_scale):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.diffusion.stable_diffusion import StableDiffusion
+from underpaint.diffusion.family import Family
 from underpaint.engine.messages import ModelReference
 
 log = logging.getLogger(__name__)
@@ -40,12 +40,12 @@ class LoadedModels:
         self._dtype = dtype
         self._limit = limit
         self._on_drop = on_drop
-        self._models: OrderedDict[ModelReference, StableDiffusion] = OrderedDict()
+        self._models: OrderedDict[ModelReference, Family] = OrderedDict()
 
     def __contains__(self, reference: ModelReference) -> bool:
         return reference in self._models
 
-    def get(self, reference: ModelReference) -> StableDiffusion:
+    def get(self, reference: ModelReference) -> Family:
         """The model, loaded if it is not yet.
 
         Raises:
@@ -60,7 +60,7 @@ class LoadedModels:
             self._on_drop(dropped)
             self._release()
         started = time.monotonic()
-        family = FAMILY_OF_ARCHITECTURE[reference.architecture]
+        family = FAMILY_OF_ARCHITECTURE[reference.architecture].load_class()
         model = family.load(
             reference.location, config=reference.config, device=self._device, dtype=self._dtype
         )

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from underpaint.catalog import ModelEntry
-from underpaint.diffusion.schedulers import SCHEDULERS_OF_ARCHITECTURE
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine.messages import JobRequest, Mask, ModelReference, Picture
 from underpaint.wire import PromptWeighting
 
-RUNNABLE_ARCHITECTURES = frozenset(SCHEDULERS_OF_ARCHITECTURE)
+RUNNABLE_ARCHITECTURES = frozenset(FAMILY_OF_ARCHITECTURE)
 """Architectures that the engine can run, by the catalogue's names."""
 LARGEST_SEED = 2**63 - 1
 
@@ -98,7 +98,7 @@ def checked_scheduler(name: str | None, entry: ModelEntry) -> str:
     Raises:
         UnknownScheduler: the model's family does not have it.
     """
-    known = SCHEDULERS_OF_ARCHITECTURE[entry.architecture]
+    known = FAMILY_OF_ARCHITECTURE[entry.architecture].schedulers
     chosen = name or entry.defaults.scheduler
     if chosen not in known:
         raise UnknownScheduler(chosen, tuple(known))

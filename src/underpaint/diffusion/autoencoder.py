@@ -1,0 +1,73 @@
+"""A family's autoencoder: pictures to latents and back, and a cheap guess at what latents look like."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from underpaint.diffusion.encoded import EncodedPicture, Picture
+
+
+class Autoencoder:
+    """One of diffusers' autoencoders, in the scale in which the denoising model works."""
+
+    def __init__(self, vae: Any, *, device: torch.device) -> None:
+        """Move the network to its device. `vae` is an AutoencoderKL or one with the same methods."""
+        self._vae: Any = vae.to(device).to(memory_format=torch.channels_last).eval()
+        self._device = device
+        self._dtype: torch.dtype = self._vae.dtype
+        self._scale = float(vae.config.scaling_factor)
+        self.pixels_per_latent = int(2 ** (len(vae.config.block_out_channels) - 1))
+
+    @torch.inference_mode()
+    def encode(self, picture: Picture) -> EncodedPicture:
+        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
+        pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None] * 2.0 - 1.0
+        encoded = self._vae.encode(
+            pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
+        )
+        if hasattr(encoded, "latent_dist"):
+            spread = encoded.latent_dist
+            return EncodedPicture(
+                mean=spread.mean.float().cpu() * self._scale, std=spread.std.float().cpu() * self._scale
+            )
+        return EncodedPicture(mean=encoded.latents.float().cpu() * self._scale, std=None)
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Picture:
+        """The picture of latents (1, channels, height, width).
+
+        Raises:
+            FloatingPointError: the latents or the decoded picture hold values that are not numbers.
+        """
+        scaled = (latents / self._scale).to(self._device, self._dtype)
+        decoded = self._vae.decode(scaled.contiguous(memory_format=torch.channels_last), return_dict=False)[0]
+        pixels = decoded[0].float().cpu() * 0.5 + 0.5
+        if not bool(torch.isfinite(pixels).all()):
+            raise FloatingPointError(f"the model produced values that are not numbers in {self._dtype}")
+        picture: Picture = (pixels.clamp(0.0, 1.0).permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
+        return picture
+
+    def sketch(self, latents: Tensor) -> Picture:
+        """A picture of latents (channels, height, width), one pixel for each, by a linear guess at the decoder."""
+        channels, height, width = latents.shape
+        flat = latents.reshape(channels, -1).T.numpy()
+        colors = np.concatenate([flat, np.ones((len(flat), 1), np.float32)], axis=1) @ self._color_of_latent
+        sketch: Picture = (colors.clip(0.0, 1.0) * 255.0).round().astype(np.uint8).reshape(height, width, 3)
+        return sketch
+
+    @cached_property
+    def _color_of_latent(self) -> NDArray[np.float32]:
+        """(channels + 1) x 3: least squares from latents, and a constant, to the mean colour of the pixels of each."""
+        side, scale = 32, self.pixels_per_latent
+        patches = np.random.default_rng(0).integers(0, 256, (side // 4, side // 4, 3), np.uint8)
+        picture = patches.repeat(4 * scale, axis=0).repeat(4 * scale, axis=1)
+        latents = self.encode(picture).sample(torch.Generator().manual_seed(0))[0]
+        known = latents.reshape(len(latents), -1).T.numpy()
+        known = np.concatenate([known, np.ones((len(known), 1), np.float32)], axis=1)
+        colors = (patches.repeat(4, axis=0).repeat(4, axis=1).reshape(-1, 3) / 255.0).astype(np.float32)
+        fitted: NDArray[np.float32] = np.linalg.lstsq(known, colors, rcond=None)[0].astype(np.float32)
+        return fitted

@@ -1,0 +1,122 @@
+"""The shape that every model family has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
+from underpaint.diffusion.prompt_weighting import PromptWeighting
+
+
+class ModelLoadError(RuntimeError):
+    """The files of a model cannot be used. The message is fit to show a client."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One row of a forward pass: one request's latents under one prompt."""
+
+    latents: Tensor
+    """(channels, height, width) in latent pixels, scaled for the model."""
+    timestep: float
+    prompt: EncodedPrompt
+    guidance_scale: float
+    """Only read by models that take guidance as an input, such as latent consistency models."""
+
+
+class Family(Protocol):
+    """A loaded checkpoint of a model family. Stateless between calls: everything about a request is in the request."""
+
+    scheduler_config: Mapping[str, Any]
+    """The checkpoint's own scheduler configuration, as diffusers writes it."""
+    pixels_per_latent: int
+    """Pixels along each side of a latent."""
+
+    @classmethod
+    def load(
+        cls, location: Path, *, config: str | Path | None, device: torch.device, dtype: torch.dtype
+    ) -> Self:
+        """Load a diffusers folder, or a single .safetensors file in the layout in which such models are published.
+
+        Args:
+            location: the folder or file. Only safetensors weights are read; pickles are never opened.
+            config: for a single file, a diffusers folder or hub id with the configuration and tokenizers of its
+                architecture, which such files lack; None for diffusers' guess, which asks the hub.
+            device: where the networks go.
+            dtype: precision of their weights.
+
+        Raises:
+            ModelLoadError: the files are missing, damaged, pickled or of another architecture.
+        """
+        ...
+
+    @property
+    def guidance_is_an_input(self) -> bool:
+        """Whether the model takes the guidance scale as an input, so that a request needs no unconditional row."""
+        ...
+
+    def latent_shape(self, *, width_px: int, height_px: int) -> tuple[int, int, int, int]:
+        """(1, channels, height, width) of the latents of a picture."""
+        ...
+
+    def encode_prompt(
+        self, prompt: str, *, clip_skip: int = 0, weighting: PromptWeighting | None = None
+    ) -> EncodedPrompt:
+        """What the model is told of a prompt.
+
+        Args:
+            prompt: any text, also empty, of any length.
+            clip_skip: how many of the encoder's last layers to leave out, beyond those that the family always does.
+            weighting: syntax of the weights within the prompt; None for plain text.
+
+        Raises:
+            PromptSyntaxError: the prompt breaks the rules of its syntax.
+        """
+        ...
+
+    def match_prompts(
+        self, prompt: EncodedPrompt, negative: EncodedPrompt
+    ) -> tuple[EncodedPrompt, EncodedPrompt]:
+        """The same two prompts with equal numbers of tokens."""
+        ...
+
+    def encode_picture(self, picture: Picture) -> EncodedPicture:
+        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
+        ...
+
+    def predict(self, rows: Sequence[Row]) -> Tensor:
+        """One forward pass over rows of any mix of requests.
+
+        Args:
+            rows: at least one, all with latents and prompts of the same shapes.
+
+        Returns:
+            (rows, channels, height, width), float32 on the CPU.
+        """
+        ...
+
+    def decode(self, latents: Tensor) -> Picture:
+        """The picture of latents (1, channels, height, width).
+
+        Raises:
+            FloatingPointError: the latents or the decoded picture hold values that are not numbers.
+        """
+        ...
+
+    def predicted_latents(self, scaled: Tensor, prediction: Tensor, timestep: float) -> Tensor:
+        """Latents without noise, as the model sees them from here.
+
+        Args:
+            scaled: latents (channels, height, width) as they went into the model.
+            prediction: what came out, of the same shape.
+            timestep: at which it did.
+        """
+        ...
+
+    def sketch(self, latents: Tensor) -> Picture:
+        """A picture of latents (channels, height, width), one pixel for each, by a linear guess at the decoder."""
+        ...

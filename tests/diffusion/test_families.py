@@ -1,0 +1,30 @@
+"""Every entry of the table of families leads to a class of the families' shape."""
+
+import inspect
+
+import pytest
+
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE, FamilyEntry
+from underpaint.diffusion.family import Family
+from underpaint.diffusion.stable_diffusion import StableDiffusion
+from underpaint.wire.schedulers import SCHEDULER_NAMES
+
+SHAPES: tuple[type[Family], ...] = (StableDiffusion,)
+"""For the type checker, which compares each class with the protocol."""
+
+
+@pytest.mark.parametrize("entry", set(FAMILY_OF_ARCHITECTURE.values()), ids=lambda entry: entry.module)
+def test_every_family_has_the_one_shape(entry: FamilyEntry) -> None:
+    family = entry.load_class()
+    assert family in SHAPES
+    for name, method in inspect.getmembers(Family, inspect.isfunction):
+        if not name.startswith("_"):
+            assert list(inspect.signature(getattr(family, name)).parameters) == list(
+                inspect.signature(method).parameters
+            )
+
+
+@pytest.mark.parametrize("entry", set(FAMILY_OF_ARCHITECTURE.values()), ids=lambda entry: entry.module)
+def test_every_family_has_schedulers_of_the_api(entry: FamilyEntry) -> None:
+    assert "Default" in entry.schedulers
+    assert set(entry.schedulers) <= set(SCHEDULER_NAMES)
