@@ -24,11 +24,16 @@ class DecodeLimits:
     of an animation (of which only the first is ever decoded), `max_text_bytes` all textual metadata after
     decompression, `max_profile_bytes` the ICC profile after decompression.
 
+    `max_unproven_bytes` bounds what a GIF or WebP file may cost before its decoder can tell that it is damaged: the
+    file and, for each pixel, one byte (GIF), four (WebP) or eight (WebP without loss or with transparency). PNG and
+    JPEG files are known to be whole before they cost anything, and need no such bound.
+
     Above 178,956,970 pixels Pillow's own limit applies as well, whatever `max_pixels` says.
     """
 
     max_bytes: int = 32 * 1024 * 1024
     max_pixels: int = 50_000_000
+    max_unproven_bytes: int = 60_000_000
     max_side_px: int = 16_384
     max_frames: int = 10_000
     max_text_bytes: int = 8 * 1024 * 1024
@@ -60,6 +65,16 @@ def check_dimensions(width_px: int, height_px: int, limits: DecodeLimits) -> Non
             "dimensions",
             f"The image is {width_px}x{height_px}, {width_px * height_px / 1e6:.1f} megapixels; "
             f"at most {limits.max_pixels / 1e6:g} are accepted.",
+        )
+
+
+def check_unproven(format_name: str, size_bytes: int, limits: DecodeLimits) -> None:
+    """Refuse a file that would cost too much before it is known to be whole. Raises `ImageRejected`."""
+    if size_bytes > limits.max_unproven_bytes:
+        raise ImageRejected(
+            "dimensions",
+            f"The image is too large for a {format_name} file, whose damage would show only when it is decoded. "
+            "Send it as JPEG or PNG, or smaller.",
         )
 
 

@@ -3,6 +3,7 @@
 import re
 
 from underpaint.images.containers.header import ImageHeader
+from underpaint.images.containers.jpeg_scans import ScanRules
 from underpaint.images.limits import (
     DecodeLimits,
     ImageRejected,
@@ -14,13 +15,16 @@ from underpaint.images.limits import (
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+_DHT, _DQT, _RESTART_INTERVAL, _DNL = 0xC4, 0xDB, 0xDD, 0xDC
+_APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+_HARMLESS = frozenset({_RESTART_INTERVAL, _DNL, _COMMENT})
 # In entropy-coded data 0xFF is followed by 0x00 or a restart marker; any other follower is the next marker. A
 # fill byte 0xFF is passed over one at a time, which keeps the search linear.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _MAX_SEGMENTS = 10_000
 # Each scan of a progressive file costs a pass over the whole picture; real encoders write about ten.
 _MAX_SCANS = 64
+_MAX_SCANNED_PIXELS = 1_000_000_000
 # Phones append videos and previews after the picture, which is harmless: the decoder never sees them. What
 # turns a photo into something else for another reader is refused.
 _FOREIGN_SIGNATURES = (
@@ -37,6 +41,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
     profile_bytes = 0
     kept: list[bytes | memoryview] = [b"\xff\xd8"]
     view = memoryview(data)
+    rules = ScanRules()
     position, scans = 2, 0
     for _ in range(_MAX_SEGMENTS):
         found = _NEXT_MARKER.search(data, position)
@@ -76,16 +81,24 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
                 raise damaged("JPEG", "its frame header is too short")
             size = int.from_bytes(segment[3:5]), int.from_bytes(segment[1:3])
             check_dimensions(*size, limits)
+            rules.frame(marker, segment)
         elif marker == _SOS:
+            rules.scan(segment)
             scans += 1
-            if scans > _MAX_SCANS:
-                raise ImageRejected("frames", f"The JPEG file has more than {_MAX_SCANS} scans.")
+            if scans > _MAX_SCANS or (size and scans * size[0] * size[1] > _MAX_SCANNED_PIXELS):
+                raise ImageRejected("frames", f"The JPEG file has {scans} scans or more, which are too many.")
+        elif marker == _DHT:
+            rules.huffman_tables(segment)
+        elif marker == _DQT:
+            rules.quantization_tables(segment)
         elif marker == _APP1 and exif is None and segment.startswith(b"Exif\0\0"):
             exif = segment[6:]
         elif marker == _APP2 and segment.startswith(b"ICC_PROFILE\0") and len(segment) > 14:
             profile_bytes += len(segment) - 14
             check_profile_size(profile_bytes, limits)
             profile_parts[segment[12]] = segment[14:]
+        elif marker not in _HARMLESS and not _APP0 <= marker <= _APP15:
+            raise damaged("JPEG", "it has a marker that no reader knows")
         # JFIF and Adobe segments say how the samples are to be read; the other application segments are
         # metadata.
         if not (_APP1 <= marker <= _APP15 and marker != _APP14) and marker != _COMMENT:

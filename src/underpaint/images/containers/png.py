@@ -21,6 +21,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _GREY, _RGB, _PALETTE = 0, 2, 3
+_LAST_FILTER = 4
 # The seven passes of Adam7: first column, first row, column step, row step.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _INFLATE_STEP_BYTES = 256 * 1024
@@ -69,6 +70,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
     pixels: _PixelStream | None = None
     kept: list[memoryview] = [memoryview(SIGNATURE)]
     text_bytes = frames = 0
+    has_palette = False
     icc_profile = exif = color_key = None
     for kind, payload, whole in chunks(data):
         if shape is None:
@@ -76,13 +78,20 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
                 raise damaged("PNG", "it does not begin with its header")
             shape = _read_shape(payload)
             check_dimensions(shape.width_px, shape.height_px, limits)
-            pixels = _PixelStream(shape.inflated_bytes())
+            pixels = _PixelStream(shape.passes())
             kept.append(whole)
         elif kind == b"IDAT":
             assert pixels is not None
+            if shape.color_type == _PALETTE and not has_palette:
+                raise damaged("PNG", "it has no palette")
             pixels.feed(payload)
             kept.append(whole)
-        elif kind == b"PLTE" or (kind == b"tRNS" and shape.color_type == _PALETTE) or kind == b"IEND":
+        elif kind == b"PLTE":
+            if not 3 <= len(payload) <= 768 or len(payload) % 3 or has_palette:
+                raise damaged("PNG", "its palette is impossible")
+            has_palette = True
+            kept.append(whole)
+        elif (kind == b"tRNS" and shape.color_type == _PALETTE) or kind == b"IEND":
             kept.append(whole)
         elif kind == b"tRNS":
             color_key = shape.color_key(payload)
@@ -128,16 +137,15 @@ class _Shape:
     color_type: int
     interlaced: bool
 
-    def inflated_bytes(self) -> int:
-        """Bytes of filtered scanlines that IDAT must hold."""
+    def passes(self) -> list[tuple[int, int]]:
+        """Of each pass of filtered scanlines that IDAT must hold: bytes in a row, its filter included, and rows."""
         bits = self.bit_depth * _CHANNELS[self.color_type]
-        passes = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
-        total = 0
-        for x0, y0, dx, dy in passes:
+        passes = []
+        for x0, y0, dx, dy in _ADAM7 if self.interlaced else ((0, 0, 1, 1),):
             width, height = -(-(self.width_px - x0) // dx), -(-(self.height_px - y0) // dy)
             if width > 0 and height > 0:
-                total += height * (1 + -(-width * bits // 8))
-        return total
+                passes.append((1 + -(-width * bits // 8), height))
+        return passes
 
     def color_key(self, payload: memoryview) -> tuple[int, ...] | None:
         """The tRNS colour on the 0-255 scale that pixels have once decoded.
@@ -172,27 +180,39 @@ def _read_shape(payload: memoryview) -> _Shape:
 
 
 class _PixelStream:
-    """Inflates IDAT only to count, so that a truncated picture is refused before its canvas is allocated."""
+    """Inflates IDAT only to count, and to look at each row's filter: what a decoder would stumble over in the last row
+    is refused before a canvas is allocated.
+    """
 
-    def __init__(self, expected_bytes: int) -> None:
-        self._missing_bytes = expected_bytes
+    def __init__(self, passes: list[tuple[int, int]]) -> None:
+        self._row_bytes = [row_bytes for row_bytes, _ in passes]
+        self._missing_bytes = [row_bytes * rows for row_bytes, rows in passes]
         self._inflater = zlib.decompressobj()
 
     @property
     def complete(self) -> bool:
-        return self._missing_bytes <= 0
+        return not self._missing_bytes
 
     def feed(self, compressed: memoryview) -> None:
         try:
             # Handing over bounded slices keeps the copy that zlib makes of unread input bounded, too.
             for at in range(0, len(compressed), _INFLATE_STEP_BYTES):
                 pending: bytes | memoryview = compressed[at : at + _INFLATE_STEP_BYTES]
-                while len(pending) and self._missing_bytes > 0 and not self._inflater.eof:
-                    step = min(self._missing_bytes, _INFLATE_STEP_BYTES)
-                    self._missing_bytes -= len(self._inflater.decompress(pending, step))
+                while len(pending) and self._missing_bytes and not self._inflater.eof:
+                    step = min(self._missing_bytes[0], _INFLATE_STEP_BYTES)
+                    self._take(self._inflater.decompress(pending, step))
                     pending = self._inflater.unconsumed_tail
         except zlib.error as error:
             raise damaged("PNG", "its pixels cannot be decompressed") from error
+
+    def _take(self, scanlines: bytes) -> None:
+        """Count what belongs to the current pass, and look at the first byte of each row that begins in it."""
+        row_bytes, missing = self._row_bytes[0], self._missing_bytes[0]
+        if max(scanlines[missing % row_bytes :: row_bytes], default=0) > _LAST_FILTER:
+            raise damaged("PNG", "a row has a filter that does not exist")
+        self._missing_bytes[0] -= len(scanlines)
+        if not self._missing_bytes[0]:
+            del self._row_bytes[0], self._missing_bytes[0]
 
 
 def _read_profile(payload: memoryview, limits: DecodeLimits) -> bytes:

@@ -7,11 +7,15 @@ from underpaint.images.limits import (
     check_dimensions,
     check_nothing_follows,
     check_profile_size,
+    check_unproven,
     damaged,
     truncated,
 )
 
 _MAX_CHUNKS = 100_000
+# What decoding takes for each pixel before it ends: the canvas, and beside it the picture when it is without loss, or
+# the plane of its transparency.
+_CANVAS, _PLANES = 4, 8
 
 
 def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
@@ -24,6 +28,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
     icc_profile: bytes | None = None
     exif: bytes | None = None
     has_picture = False
+    bytes_per_pixel = _CANVAS
     position, frames = 12, 0
     for _ in range(_MAX_CHUNKS):
         if position + 8 > end:
@@ -44,6 +49,10 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
                 raise ImageRejected(
                     "frames", f"The animation has more than the {limits.max_frames} frames accepted."
                 )
+            # The pictures of an animation lie within its frames, and may be of any kind.
+            bytes_per_pixel = _PLANES
+        elif kind in (b"VP8L", b"ALPH"):
+            bytes_per_pixel = _PLANES
         elif kind == b"ICCP":
             check_profile_size(length, limits)
             icc_profile = data[start : start + length]
@@ -55,6 +64,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
         raise ImageRejected("frames", f"The WEBP file has more than {_MAX_CHUNKS} chunks.")
     if size is None or not has_picture:
         raise truncated("WEBP")
+    check_unproven("WEBP", len(data) + bytes_per_pixel * size[0] * size[1], limits)
     return ImageHeader(
         format="WEBP",
         width_px=size[0],
