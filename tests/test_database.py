@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, inspect, select, text
-from sqlalchemy.exc import OperationalError
 
 from underpaint import migrations
-from underpaint.database import begin_unflushed, keys, metadata, open_database
+from underpaint.database import DatabaseUnusable, begin_unflushed, keys, metadata, open_database
 from underpaint.migrations import SCHEMA_VERSION, SchemaVersionError
 
 
@@ -107,6 +106,23 @@ def test_data_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         open_database(tmp_path)
 
 
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "underpaint.db").write_bytes(b"this was a database once" * 200)
+    with pytest.raises(DatabaseUnusable, match=r"underpaint\.db cannot be used: file is not a database"):
+        open_database(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseUnusable, match=r"data folder .*file/data cannot be used: Not a directory"):
+        open_database(tmp_path / "file" / "data")
+
+
+def test_an_address_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnusable, match="database_url must be of the form"):
+        open_database(tmp_path, "postgresql://paint:secret@host:port/name")
+
+
 FIRST_SCHEMA = """
 CREATE TABLE keys (key_id VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, hash VARCHAR NOT NULL UNIQUE,
     created_s FLOAT NOT NULL, last_used_s FLOAT, revoked_s FLOAT);
@@ -156,7 +172,7 @@ def test_a_step_that_fails_leaves_the_older_version(tmp_path: Path, monkeypatch:
     }
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "STEPS", broken)
-        with pytest.raises(OperationalError):
+        with pytest.raises(DatabaseUnusable, match="cannot be used"):
             open_database(tmp_path)
 
     database = open_database(tmp_path)

@@ -26,9 +26,12 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from underpaint.migrations import migrate
+
+SQLITE_FILE = "underpaint.db"
+"""In the data folder."""
 
 metadata = MetaData()
 
@@ -133,27 +136,28 @@ def open_database(data_dir: Path, url: str | None = None) -> Engine:
 
     Raises:
         SchemaVersionError: it was written by a newer version.
-        DatabaseUnusable: PostgreSQL cannot be reached, or its driver is not installed.
+        DatabaseUnusable: it cannot be reached, read or written, or the driver of PostgreSQL is not installed.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise DatabaseUnusable(f"the data folder {data_dir} cannot be used: {failure.strerror}") from None
     engine = _sqlite(data_dir) if url is None else _postgresql(url)
-    place = str(data_dir) if url is None else engine.url.render_as_string(hide_password=True)
+    place = str(data_dir / SQLITE_FILE) if url is None else engine.url.render_as_string(hide_password=True)
     try:
         with engine.begin() as connection:
             migrate(connection, create_all=metadata.create_all, place=place)
-    except OperationalError as failure:
+    except BaseException as failure:
         engine.dispose()
-        if url is None:
-            raise
-        raise DatabaseUnusable(f"{place} cannot be used: {failure.orig}") from None
-    except BaseException:
-        engine.dispose()
+        if isinstance(failure, DBAPIError):
+            reason = " ".join(str(failure.orig).split())
+            raise DatabaseUnusable(f"{place} cannot be used: {reason}") from None
         raise
     return engine
 
 
 def _sqlite(data_dir: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{data_dir / 'underpaint.db'}")
+    engine = create_engine(f"sqlite:///{data_dir / SQLITE_FILE}")
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -173,6 +177,10 @@ def _postgresql(url: str) -> Engine:
         return create_engine(make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     except ModuleNotFoundError:
         raise DatabaseUnusable("PostgreSQL needs `pip install underpaint[postgres]`") from None
+    except (ArgumentError, ValueError):
+        raise DatabaseUnusable(
+            "database_url must be of the form postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        ) from None
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Image files are kept by UUID, whole or not at all."""
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -53,18 +56,39 @@ async def test_files_fan_out_and_leave_nothing_beside_them(tmp_path: Path) -> No
     assert files_in(tmp_path) == [f"51/{UUID}.jpg"]
 
 
-async def test_a_failed_put_leaves_the_earlier_file(tmp_path: Path) -> None:
+async def test_a_failed_put_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ImageStore(tmp_path)
     await store.put(b"first", image_uuid=UUID, extension="jpg")
 
-    def breaks_off() -> object:
-        yield b"half of the sec"
-        raise ConnectionError("the origin went away")
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
 
-    with pytest.raises(Exception, match="went away"):
-        await store.put(breaks_off(), image_uuid=UUID, extension="jpg")  # type: ignore[arg-type]
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        await store.put(b"second", image_uuid=UUID, extension="jpg")
     assert await store.get(UUID, "jpg") == b"first"
     assert files_in(tmp_path) == [f"51/{UUID}.jpg"]
+
+
+async def test_bytes_are_on_the_disk_before_they_have_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, path, calls = ImageStore(tmp_path), tmp_path / "51" / f"{UUID}.jpg", []
+    flush, rename = os.fsync, os.replace
+
+    def noting_fsync(descriptor: int) -> None:
+        flush(descriptor)
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        calls.append((kind, os.fstat(descriptor).st_size if kind == "file" else path.exists()))
+
+    def noting_replace(source: Path, target: Path) -> None:
+        calls.append(("rename", target == path))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(os, "replace", noting_replace)
+    await store.put(b"data", image_uuid=UUID, extension="jpg")
+    assert calls == [("file", 4), ("rename", True), ("folder", True)]
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,23 @@
 Skipped where PostgreSQL's programs are not installed, except where REQUIRE_POSTGRESQL says that they have to be.
 """
 
+import asyncio
 import os
 import pwd
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 
 from tests.studio.conftest import fresh_database
 from tests.test_database import FIRST_SCHEMA
+from underpaint import claim
+from underpaint.claim import AlreadyServed, claim_database
 from underpaint.database import DatabaseUnusable, metadata, open_database
 from underpaint.migrations import SCHEMA_VERSION, SchemaVersionError
 from underpaint.permissions import Limits, Permissions
@@ -146,3 +149,59 @@ def test_a_server_that_is_not_there_is_an_error_without_the_password(tmp_path: P
     with pytest.raises(DatabaseUnusable) as failure:
         open_database(tmp_path, f"postgresql://paint:secret@/none?host={tmp_path}")
     assert "secret" not in str(failure.value)
+
+
+async def test_one_server_holds_the_database(url: str, tmp_path: Path) -> None:
+    first, second = fresh_database(tmp_path), open_database(tmp_path, url)
+    async with claim_database(first, when_lost=_never):
+        with pytest.raises(AlreadyServed, match=r"uses the database postgresql"):
+            async with claim_database(second, when_lost=_never, patience_s=0.1):
+                raise AssertionError("held twice")
+    async with claim_database(second, when_lost=_never, patience_s=0.1):
+        pass
+    first.dispose()
+    second.dispose()
+
+
+async def test_a_server_takes_its_database_again_after_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(claim, "CHECK_INTERVAL_S", 0.02)
+    database = fresh_database(tmp_path)
+    async with claim_database(database, when_lost=_never):
+        _end_other_sessions(database)
+        await _until(lambda: "this server's again" in caplog.text)
+        with pytest.raises(AlreadyServed):
+            async with claim_database(database, when_lost=_never, patience_s=0.1):
+                raise AssertionError("held twice")
+    database.dispose()
+
+
+async def test_a_server_that_lost_its_database_to_another_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, lost = fresh_database(tmp_path), asyncio.Event()
+    async with claim_database(database, when_lost=lost.set):
+        _end_other_sessions(database)
+        # The first looks only after five seconds.
+        async with claim_database(database, when_lost=_never):
+            monkeypatch.setattr(claim, "CHECK_INTERVAL_S", 0.02)
+            await asyncio.wait_for(lost.wait(), 60)
+    database.dispose()
+
+
+def _end_other_sessions(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        )
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110, there is nothing to be told by
+            await asyncio.sleep(0.01)
+
+
+def _never() -> None:
+    raise AssertionError("the database was lost")

@@ -61,7 +61,7 @@ async def started(data_dir: Path, **environment: str) -> AsyncIterator[Process]:
         stderr=asyncio.subprocess.PIPE,
         env={
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
             "UNDERPAINT_DATA_DIR": str(data_dir),
             "UNDERPAINT_PORT": "0",
             **environment,
@@ -114,6 +114,32 @@ async def test_a_port_in_use_is_a_clear_failure(tmp_path: Path) -> None:
             assert await second.end() == 3
             assert second.process.stderr is not None
             assert "address already in use" in (await second.process.stderr.read()).decode()
+
+
+async def test_a_second_server_on_one_folder_is_a_clear_failure(tmp_path: Path) -> None:
+    async with started(tmp_path) as first:
+        await first.url()
+        async with started(tmp_path) as second:
+            said = await said_at_the_end_of(second)
+        assert f"another server (process {first.process.pid}) uses the data folder {tmp_path}" in said
+        async with httpx.AsyncClient(base_url=first.lines[-1].split(LISTENING)[1].split()[0]) as http:
+            assert (await http.get("/readyz")).status_code == 200
+
+
+async def test_a_database_that_cannot_be_opened_is_a_clear_failure(tmp_path: Path) -> None:
+    (tmp_path / "underpaint.db").write_bytes(b"this was a database once" * 200)
+    async with started(tmp_path) as process:
+        said = await said_at_the_end_of(process)
+    assert f"{tmp_path / 'underpaint.db'} cannot be used: file is not a database" in said
+
+
+async def said_at_the_end_of(process: Process) -> str:
+    """What a server says that does not start."""
+    assert await process.end() == 3
+    assert process.process.stderr is not None
+    said = (await process.process.stderr.read()).decode()
+    assert "Traceback" not in said
+    return said
 
 
 async def test_the_log_says_which_model_and_in_json_when_asked(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.studio.conftest import (
     item_of,
     transformation,
 )
-from underpaint.images import store
+from underpaint import files
 from underpaint.studio.image_inference import MAX_ATTEMPTS
 
 
@@ -126,7 +126,7 @@ async def test_an_acknowledged_task_is_on_the_disk(
     workplace = open_workplace()
     flushed: list[Path] = []
     at_work: list[int] = []
-    monkeypatch.setattr(store, "_flush_to_disk", flushed.append)
+    monkeypatch.setattr(files, "_flush_names", flushed.append)
     submit = workplace.engine.submit
 
     def submit_and_note(*jobs: object, **options: object) -> object:

@@ -1,9 +1,6 @@
 """The list of installed models: one JSON file in the data folder, shared by command line and server."""
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -11,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from underpaint.catalog.entry import ModelEntry
 from underpaint.catalog.errors import ModelListUnreadable, ModelRefused
+from underpaint.files import replace_file
 
 LOCK_TIMEOUT_S = 10.0
 LOCK_POLL_S = 0.01
@@ -96,7 +94,7 @@ class InstalledModels:
             with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S, poll_interval=LOCK_POLL_S):
                 entries = dict(self.entries())
                 change(entries)
-                _replace_file(self._path, _serialized(entries))
+                replace_file(self._path, _serialized(entries), mode=0o600)
         except Timeout:
             raise ModelRefused("another process holds the list of installed models; try again") from None
         except OSError as failure:
@@ -124,18 +122,3 @@ def _parse(content: bytes, size_bytes: int) -> Mapping[str, ModelEntry]:
 def _serialized(entries: Mapping[str, ModelEntry]) -> bytes:
     models = tuple(entry for _, entry in sorted(entries.items()))
     return _ModelList(models=models).model_dump_json(indent=2).encode() + b"\n"
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    """Write a file as a whole: after a crash there is the old one or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise

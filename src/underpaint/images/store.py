@@ -1,8 +1,8 @@
 """Image files by UUID.
 
 What exists, whose it is and for how long is recorded in the database; here are only bytes. A file appears
-whole or not at all: object stores promise that for every put, and a local folder is written under a temporary
-name and renamed. On a local folder `put` returns when the bytes are on the disk, not merely in its cache.
+whole or not at all: object stores promise that for every put, and in a local folder it is written under a temporary
+name, flushed and renamed. On a local folder `put` returns when the bytes are on the disk, not merely in its cache.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from pathlib import Path
 import obstore
 from obstore.store import LocalStore, ObjectStore
 
+from underpaint.files import replace_file
 from underpaint.images.encode import EXTENSIONS
 
 KNOWN_EXTENSIONS = frozenset(EXTENSIONS.values())
@@ -49,9 +50,10 @@ class ImageStore:
         perhaps not a power cut.
         """
         key = object_key(image_uuid, extension)
-        obstore.put(self._store, key, data)
-        if flush and self._folder is not None:
-            _flush_to_disk(self._folder / key)
+        if self._folder is not None:
+            replace_file(self._folder / key, data, flush=flush)
+        else:
+            obstore.put(self._store, key, data)
 
     async def get(self, image_uuid: str, extension: str) -> bytes:
         """The whole file. Raises `ImageNotFound`, and `ValueError` for a bad UUID or extension."""
@@ -113,13 +115,3 @@ def object_key(image_uuid: str, extension: str) -> str:
     if extension not in KNOWN_EXTENSIONS:
         raise ValueError(f"unknown image file extension {extension!r}")
     return f"{canonical[:2]}/{canonical}.{extension}"
-
-
-def _flush_to_disk(path: Path) -> None:
-    # Renaming is only durable once the folder that holds the name is, too.
-    for name in (path, path.parent):
-        descriptor = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -1,9 +1,11 @@
 """The ASGI application."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -11,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from underpaint.claim import claim_database, claim_folder
 from underpaint.database import open_database
 from underpaint.server.access import Access
 from underpaint.server.dispatch import Dispatcher
@@ -26,6 +29,7 @@ from underpaint.server.replies import error_response
 from underpaint.server.services import Services
 from underpaint.server.sessions import Sessions
 from underpaint.server.socket import serve_socket
+from underpaint.server.startup import PlainStartup
 from underpaint.server.studio import StudioFactory
 from underpaint.settings import Settings
 from underpaint.studio import open_studio
@@ -42,7 +46,19 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        database = await asyncio.to_thread(open_database, settings.data_dir, settings.database_url)
+        with claim_folder(settings.data_dir):
+            database = await asyncio.to_thread(open_database, settings.data_dir, settings.database_url)
+            try:
+                async with (
+                    claim_database(database, when_lost=_stop_this_process),
+                    _services(app, database),
+                ):
+                    yield
+            finally:
+                database.dispose()
+
+    @asynccontextmanager
+    async def _services(app: Starlette, database: Engine) -> AsyncIterator[None]:
         access = Access(KeyRing(database), settings.host, limits=limits_of(settings))
         sessions = Sessions()
         try:
@@ -65,7 +81,6 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
                     await sessions.stop()
         finally:
             access.close()
-            database.dispose()
 
     routes: list[BaseRoute] = []
     for path in TASK_PATHS:
@@ -83,7 +98,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(PlainStartup), Middleware(Guard)],
         exception_handlers={
             HTTPException: _http_exception,
             ClientDisconnect: _client_disconnect,
@@ -91,6 +106,11 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
         },
         lifespan=lifespan,
     )
+
+
+def _stop_this_process() -> None:
+    # As from outside: what runs is finished or left, in order.
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _http_exception(request: Request, failure: Exception) -> Response:
