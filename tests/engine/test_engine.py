@@ -1,5 +1,6 @@
 import json
 import shutil
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,27 @@ def test_three_models_at_once_all_finish_where_one_fits(
     for number in range(len(folders)):
         driven.finished(str(number))
     assert sorted(loads) == sorted({*folders})
+
+
+def test_a_model_is_gone_before_the_next_is_loaded(
+    sd1_checkpoint: Path, sd2_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref[StableDiffusion]] = []
+    others_at_load: list[int] = []
+    load = StableDiffusion.load
+
+    def watching(location: Path, **options: Any) -> StableDiffusion:
+        others_at_load.append(sum(model() is not None for model in alive))
+        model = load(location, **options)
+        alive.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(StableDiffusion, "load", watching)
+    driven = Driven(models_loaded=1)
+    for number in range(4):
+        driven.finish(job_request(str(number), (sd1_checkpoint, sd2_checkpoint)[number % 2], steps=1))
+        driven.finished(str(number))
+    assert others_at_load == [0, 0, 0, 0]
 
 
 def test_a_model_to_preload_is_there_before_the_first_job(sd1_checkpoint: Path, loads: list[Path]) -> None:

@@ -56,7 +56,9 @@ class LoadedModels:
             return self._models[reference]
         # Room first: two large models at once may not fit where one does.
         while len(self._models) >= self._limit:
-            dropped, _ = self._models.popitem(last=False)
+            # Its name only: a variable that held the model would keep its memory until after the next one is loaded.
+            dropped = next(iter(self._models))
+            del self._models[dropped]
             self._on_drop(dropped)
             self._release()
         started = time.monotonic()
