@@ -8,14 +8,7 @@ from underpaint.wire.schedulers import SCHEDULER_NAMES
 
 NOT_FOR_STABLE_DIFFUSION = {
     "DPMSolverMultistepInverse",
-    "EDMDPMSolverMultistepScheduler",
-    "EDMEulerScheduler",
     "FlowMatchEulerDiscreteScheduler",
-    "IPNDM Uniform",
-    "IPNDM Uniform Beta",
-    "IPNDM Uniform Exponential",
-    "IPNDM Uniform Karras",
-    "IPNDMScheduler",
 }
 
 

@@ -79,7 +79,9 @@ def test_every_other_sampler_matches(
     reference = _reference(choice.class_name, **choice.options, **options)
     for asked in (
         Asked(scheduler=name, steps=4),
+        Asked(scheduler=name, steps=7, picture=photo, strength=0.3),
         Asked(scheduler=name, steps=5, picture=photo, strength=0.6),
+        Asked(scheduler=name, steps=4, picture=photo, strength=1.0),
     ):
         assert worst_difference(sd1.ours(asked), sd1.theirs(asked, reference)) <= 1
 

@@ -27,10 +27,11 @@ def build_scheduler(choice: SchedulerChoice, config: Mapping[str, Any], *, seed:
         seed: of the request, for the one sampler that draws its noise from a seed of its own (DPM++ SDE).
     """
     with quiet_libraries():
-        import diffusers
+        from underpaint.diffusion.scheduler_classes import scheduler_class
 
-    scheduler_class = getattr(diffusers, choice.class_name or config["_class_name"])
-    known = inspect.signature(scheduler_class.__init__).parameters
+    own = config.get("_class_name")
+    chosen = scheduler_class(choice.class_name or config["_class_name"], trained_for=own)
+    known = inspect.signature(chosen.__init__).parameters
     options = {name: value for name, value in choice.options.items() if name in known}
     if any(name in options for name in _SIGMA_SPACINGS):
         # A checkpoint may be configured for one spacing of the sigmas; the request's choice replaces it.
@@ -39,7 +40,7 @@ def build_scheduler(choice: SchedulerChoice, config: Mapping[str, Any], *, seed:
         options["noise_sampler_seed"] = seed
     kept = {name: value for name, value in config.items() if name in known or name.startswith("_")}
     with quiet_libraries():
-        return scheduler_class.from_config(kept, **options)
+        return chosen.from_config(kept, **options)
 
 
 class Sampler:
@@ -68,11 +69,11 @@ class Sampler:
         self.steps = steps if strength is None else steps_to_run(steps, strength)
         # Samplers of higher order visit inner points of a step too; skipping starts at the first point of a step.
         begin = (steps - self.steps) * order
-        self._timesteps: Tensor = scheduler.timesteps[begin:]
         if hasattr(scheduler, "set_begin_index"):
             # Left to itself a scheduler looks its first timestep up, and goes wrong where sigmas lie so close that two
             # of them round to one timestep.
             scheduler.set_begin_index(begin)
+        self._timesteps: Tensor = scheduler.timesteps[begin:]
         self._position = 0
         known = inspect.signature(scheduler.step).parameters
         self._step_options: dict[str, Any] = {"generator": generator} if "generator" in known else {}

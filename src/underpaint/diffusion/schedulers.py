@@ -1,7 +1,8 @@
 """The API's scheduler names, as diffusers scheduler classes and their options.
 
 Plain data: importing this loads neither torch nor diffusers, so the server can check a name before any model is loaded.
-Options that a class does not know are left out when it is built. Source of the names: the API's scheduler page; of
+Options that a class does not know are left out when it is built. Where `scheduler_classes` has a class of the name,
+it goes before diffusers'. Source of the names: the API's scheduler page; of
 the mapping: the definition of each sampler in k-diffusion and in the papers that the diffusers classes cite.
 """
 
@@ -43,6 +44,7 @@ _SOLVERS: Mapping[str, SchedulerChoice] = {
     "DPM++ SDE": _choice("DPMSolverSDEScheduler"),
     "Euler": _choice("EulerDiscreteScheduler"),
     "Heun": _choice("HeunDiscreteScheduler"),
+    "IPNDM": _choice("IPNDMScheduler"),
     "LMS": _choice("LMSDiscreteScheduler"),
     "UniPC": _choice("UniPCMultistepScheduler", solver_order=2),
     "UniPC 2M": _choice("UniPCMultistepScheduler", solver_order=2),
@@ -92,12 +94,16 @@ STABLE_DIFFUSION_SCHEDULERS: Mapping[str, SchedulerChoice] = {
     **_uniform("DPM++ 2M SDE", named="DPM++ 2M SDE Uniform"),
     **_uniform("DPM++ 3M", named="DPM++ 3M Uniform"),
     "DPM++ 3M SDE Uniform": _choice(_DPM, algorithm_type="sde-dpmsolver++", solver_order=3, **_UNIFORM),
+    "EDMDPMSolverMultistepScheduler": _choice("EDMDPMSolverMultistepScheduler"),
+    "EDMEulerScheduler": _choice("EDMEulerScheduler"),
     **_spaced("Euler", *_ALL_SPACINGS),
     "EulerDiscreteScheduler": _SOLVERS["Euler"],
     "Euler a": _EULER_A,
     "EulerAncestralDiscreteScheduler": _EULER_A,
     **_spaced("Heun", "", " Karras"),
     "HeunDiscreteScheduler": _SOLVERS["Heun"],
+    "IPNDMScheduler": _SOLVERS["IPNDM"],
+    **_uniform("IPNDM", named="IPNDM Uniform", spacings=_ALL_SPACINGS),
     "KDPM2DiscreteScheduler": _choice("KDPM2DiscreteScheduler"),
     "KDPM2AncestralDiscreteScheduler": _choice("KDPM2AncestralDiscreteScheduler"),
     "LCM": _choice("LCMScheduler"),
@@ -114,5 +120,5 @@ STABLE_DIFFUSION_SCHEDULERS: Mapping[str, SchedulerChoice] = {
     **_uniform("UniPC 2M", named="UniPC 2M Uniform"),
     **_uniform("UniPC 3M", named="UniPC 3M Uniform"),
 }
-"""Names that Stable Diffusion models run with. Of the API's names these are missing: the EDM and IPNDM samplers, which
-work on models with other preconditioning or cannot start from a picture, the inverse sampler, and flow matching."""
+"""Names that Stable Diffusion models run with. Of the API's names two are missing: DPMSolverMultistepInverse, which
+walks from a picture to noise, and FlowMatchEulerDiscreteScheduler, which is for models of flow matching."""
