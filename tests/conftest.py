@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +11,10 @@ from underpaint.engine.threads import let_threads_sleep
 
 # Before any test loads torch.
 let_threads_sleep()
+
+# No example has to be quick: a busy machine makes any of them slow.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture
