@@ -93,8 +93,10 @@ def _type(described: Mapping[str, Any]) -> str:
         return _code(described["const"])
     if "enum" in described and len(described["enum"]) <= 12:
         return ", ".join(map(_code, described["enum"]))
+    if "$ref" in described:
+        return "object"
     if described.get("type") == "array":
-        return f"list of {_type(described['items'])}"
+        return f"list of {_type(described['items'])}{'s' if '$ref' in described['items'] else ''}"
     return str(described.get("type", "any"))
 
 
@@ -128,6 +130,15 @@ def _tasks() -> str:
     for task_type, model in TASK_MODELS.items():
         definition = definitions[model.__name__]
         required = definition["required"]
+        properties: dict[str, Any] = {}
+        for name, described in definition["properties"].items():
+            properties[name] = described
+            # What an object holds, or the objects of a list, comes after it.
+            reference = described.get("$ref") or described.get("items", {}).get("$ref")
+            if reference is not None:
+                inner = definitions[reference.rpartition("/")[2]]["properties"]
+                prefix = f"{name}[]" if "items" in described else name
+                properties |= {f"{prefix}.{member}": each for member, each in inner.items()}
         rows = [
             (
                 _code(name),
@@ -136,7 +147,7 @@ def _tasks() -> str:
                 _default(described, required=name in required),
                 described.get("description", ""),
             )
-            for name, described in definition["properties"].items()
+            for name, described in properties.items()
             if name != "taskType"
         ]
         description = " ".join(definition["description"].split())

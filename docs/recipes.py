@@ -100,7 +100,8 @@ def sheet(steps: Sequence[Step]) -> Image.Image:
 
 def _label(task: dict[str, Any]) -> str:
     words = f"not {task['negativePrompt']}" if "negativePrompt" in task else task["positivePrompt"]
-    return f"{words}: {task['strength']}"
+    strengths = [each["strength"] for each in task["passes"]] if "passes" in task else [task["strength"]]
+    return f"{words}: {', '.join(map(str, strengths))}"
 
 
 async def _write() -> None:

@@ -150,3 +150,28 @@ def test_the_package_offers_its_face_without_loading_it() -> None:
     assert set(underpaint.__all__) >= {"transform", "Painter"}
     with pytest.raises(AttributeError):
         underpaint.nothing  # noqa: B018
+
+
+def test_passes_run_one_after_the_other(painter: Painter, photo: Image.Image) -> None:
+    passes = [{"strength": 0.5}, {"strength": 0.25, "prompt": "", "steps": 8, "guidance_scale": 1}]
+    [result] = painter.transform(photo, "charcoal sketch", steps=4, seed=1, passes=passes)
+    [first] = painter.transform(photo, "charcoal sketch", steps=4, seed=1, strength=0.5)
+    assert (result.steps, result.effective_steps) == (12, 4)
+    assert len(result.parameters["passes"]) == 2  # type: ignore[arg-type]
+    assert difference(result.image, first.image) > 0
+
+
+@pytest.mark.parametrize(
+    ("passes", "message"),
+    [
+        ([{"steps": 4}, {"strength": 2}], r"passes\[1\]: 'strength' must be a number between 0 and 1"),
+        ([{"steps": "many"}], r"passes\[0\]: 'steps' must be an integer"),
+        ([{"seed": 1}], r"passes\[0\] has no 'seed'"),
+        ([{"steps": 4}] * 21, "at most 20"),
+    ],
+)
+def test_passes_are_checked(
+    painter: Painter, photo: Image.Image, passes: list[dict[str, object]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        painter.transform(photo, "charcoal sketch", passes=passes)

@@ -86,13 +86,19 @@ async def test_each_style_is_another_picture(studio: Studio) -> None:
 
 
 async def test_passes_go_on_from_what_came_before(studio: Studio) -> None:
-    first, second, third = await recipes.cook(studio, REPOSITORY / "docs/guide/multiple-passes.md")
+    first, second, third, at_once = await recipes.cook(studio, REPOSITORY / "docs/guide/multiple-passes.md")
 
     assert second.seed is first.image
     assert third.seed is second.image
     # A pass of falling strength changes less than the one before, and all together more than the first.
     assert distance(third.seed, third.image) < distance(first.seed, first.image)
     assert distance(first.seed, third.image) > distance(first.seed, first.image)
+
+    # The same in one request: near to what the three gave, and sharper.
+    assert at_once.result["effectiveSteps"] == sum(
+        step.result["effectiveSteps"] for step in (first, second, third)
+    )
+    assert distance(at_once.image, third.image) < distance(at_once.image, at_once.seed)
 
 
 async def test_negative_prompts_lead_away_from_what_they_name(studio: Studio) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from PIL import Image
+from pydantic import ValidationError
 
 from underpaint.catalog import Catalog, ModelEntry
 from underpaint.catalog.download import local_files
@@ -28,6 +29,8 @@ from underpaint.settings import Settings, load_settings
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.options import engine_options
 from underpaint.studio.requests import LARGEST_SEED, RUNNABLE_ARCHITECTURES, Wishes, job_requests
+from underpaint.wire import BLANK_PROMPT, MAX_PASSES, Pass
+from underpaint.wire.violations import first_violation
 
 Photo = str | os.PathLike[str] | bytes | Image.Image
 
@@ -37,6 +40,15 @@ _FORMAT_OF_SUFFIX: Mapping[str, OutputFormat] = {
     ".png": "PNG",
     ".webp": "WEBP",
 }
+_PASS_NAMES: Mapping[str, str] = {
+    "strength": "strength",
+    "prompt": "positive_prompt",
+    "negative_prompt": "negative_prompt",
+    "steps": "steps",
+    "guidance_scale": "cfg_scale",
+    "scheduler": "scheduler",
+}
+"""What a pass may have of its own, and what the wire's type calls it."""
 _SIDE_MULTIPLE_PX = 64
 _SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 128, 2048
 
@@ -66,6 +78,7 @@ class Transformed:
     seed: int
     """With the same parameters it gives the same picture again."""
     steps: int
+    """Of full runs, of all passes."""
     effective_steps: int
     """Steps that ran, `round(steps x strength)`."""
     strength: float | None
@@ -160,6 +173,7 @@ class Painter:
         fit: FitMode = "stretch",
         clip_skip: int = 0,
         prompt_weighting: Literal["compel", "sdEmbeds"] | None = None,
+        passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> list[Transformed]:
         """Transform a photo by a prompt.
@@ -182,6 +196,9 @@ class Painter:
             clip_skip: layers of the text encoder to leave out, 0 to 2.
             prompt_weighting: syntax of weights within both prompts, such as "(snow:1.5)" (sdEmbeds) or "snow++"
                 (compel).
+            passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name
+                `strength`, `prompt`, `negative_prompt`, `steps`, `guidance_scale` and `scheduler`; what it leaves out
+                is the call's own. None for a single pass.
             on_progress: called for every step.
 
         Raises:
@@ -230,6 +247,7 @@ class Painter:
         seed: int | None = None,
         model: str | None = None,
         fit: FitMode = "stretch",
+        passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
     ) -> tuple[ModelEntry, tuple[messages.JobRequest, ...]]:
         entry = self._catalog.resolve(model or self._settings.default_model)
@@ -250,6 +268,9 @@ class Painter:
         weighting = rest.get("prompt_weighting")
         if weighting not in (None, "compel", "sdEmbeds"):
             raise ValueError(f"prompt_weighting must be 'compel' or 'sdEmbeds', not {weighting!r}")
+        own = tuple(_pass(index, each) for index, each in enumerate(passes))
+        if len(own) > MAX_PASSES:
+            raise ValueError(f"passes must be at most {MAX_PASSES}, not {len(own)}")
         _check_ranges(strength=(strength, 0, 1), seed=(seed, 1, LARGEST_SEED), **_ranges(rest))
         wishes = Wishes(
             prompt=prompt,
@@ -259,6 +280,7 @@ class Painter:
             mask=painted_mask,
             strength=chosen_strength,
             seed=random.SystemRandom().randrange(1, 2**32) if seed is None else seed,
+            passes=own,
             **rest,
         )
         return entry, job_requests(wishes, entry=entry, location=local_files(entry), owner="")
@@ -319,12 +341,27 @@ def _transformed(
     return Transformed(
         image=Image.fromarray(finished.picture),
         seed=job.seed,
-        steps=job.steps,
+        steps=sum(each.steps for each in job.passes),
         effective_steps=finished.steps_run,
         strength=None if job.picture is None else job.strength,
         parameters=picture_parameters(job, entry, finished),
         embed_parameters=embed_parameters,
     )
+
+
+def _pass(index: int, own: Mapping[str, Any]) -> Pass:
+    unknown = own.keys() - _PASS_NAMES.keys()
+    if unknown:
+        raise ValueError(
+            f"passes[{index}] has no {sorted(unknown)[0]!r}; it may have {', '.join(_PASS_NAMES)}"
+        )
+    given = {_PASS_NAMES[name]: value for name, value in own.items()}
+    if given.get("positive_prompt") == "":
+        given["positive_prompt"] = BLANK_PROMPT
+    try:
+        return Pass(**given)
+    except ValidationError as error:
+        raise ValueError(f"passes[{index}]: {first_violation(error, Pass).message}") from None
 
 
 def _size(

@@ -75,6 +75,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "height": 192,
             "fit": "cover",
             "model": "civitai:1@2",
+            "passes": [],
         }
     ]
 
@@ -226,3 +227,32 @@ def test_the_embedded_model_paints(run: Run, folder: Path) -> None:
     assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
     with Image.open(folder / "a.png") as picture:
         assert picture.size == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ("0.5,0.5,0.3", [{"strength": 0.5}, {"strength": 0.5}, {"strength": 0.3}]),
+        (
+            '[{"strength": 0.5}, {"positivePrompt": "snow", "CFGScale": 4}]',
+            [{"strength": 0.5}, {"prompt": "snow", "guidance_scale": 4}],
+        ),
+    ],
+)
+def test_passes_reach_the_library(
+    run: Run, painter: FakePainter, said: str, passes: list[dict[str, object]]
+) -> None:
+    assert run("transform", "photo.jpg", "watercolor", "--passes", said).code == 0
+    assert painter.requests[0]["passes"] == passes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--passes", "0.5,x"), ("--passes", "[1]"), ("--passes", "[{"), ("--passes", "0.5", "--strength", "1")],
+)
+def test_passes_that_cannot_be_read_are_a_wrong_call(
+    run: Run, painter: FakePainter, arguments: tuple[str, ...]
+) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor", *arguments)
+    assert outcome.code == 2
+    assert "--passes" in outcome.errors

@@ -11,9 +11,12 @@ from tests.checkpoints import photo_like
 from tests.engine.driving import Driven, job_request
 from underpaint.diffusion.family import Row
 from underpaint.diffusion.stable_diffusion import StableDiffusion
-from underpaint.engine.messages import JobRequest, Picture
+from underpaint.engine.messages import JobRequest, Pass, Picture
 
 STRICT_ROWS = 4
+SECOND_PASS = Pass(
+    prompt="snow", negative_prompt="", steps=4, guidance_scale=1.0, scheduler="Euler a", strength=0.75
+)
 MIXES = 12
 
 
@@ -26,6 +29,7 @@ def unlike_jobs(folder: Path, photo: Picture) -> list[JobRequest]:
         job_request("from text", folder, scheduler="DPM++ 2M Karras", steps=3, seed=5),
         job_request("second order", folder, picture=photo, strength=1.0, scheduler="Heun", steps=3, seed=6),
         job_request("with a negative prompt", folder, negative_prompt="people", scheduler="UniPC", seed=7),
+        job_request("in passes", folder, picture=photo, strength=0.5, further_passes=(SECOND_PASS,), seed=8),
     ]
 
 

@@ -95,7 +95,7 @@ class PaintingEngine:
     def _outcome(self, request: JobRequest) -> Outcome:
         if self.failure is not None:
             return Failed(job_id=request.job_id, code=self.failure.code, message=self.failure.message)
-        run = request.steps if request.picture is None else steps_to_run(request.steps, request.strength)
+        run = sum(steps_to_run(each.steps, each.strength) for each in request.passes)
         if run == 0:
             assert request.picture is not None
             return Finished(job_id=request.job_id, picture=request.picture, steps_run=0)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from underpaint.wire import (
     SCHEDULER_NAMES,
     ImageInferenceTask,
+    Pass,
     TaskError,
     find_error_code,
     parse_task,
@@ -101,6 +102,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "number_results": 1,
         "check_nsfw": False,
         "fit": "stretch",
+        "passes": (),
         "progress": False,
         "previews": False,
     }
@@ -163,6 +165,16 @@ ACCEPTED: list[tuple[str, object, str, object]] = [
     ("fit", "cover", "fit", "cover"),
     ("fit", "contain", "fit", "contain"),
     ("inputs", {"seedImage": "c64351d5", "mask": None}, "seed_image", "c64351d5"),
+    ("passes", [], "passes", ()),
+    ("passes", [{}], "passes", (Pass(),)),
+    ("passes", [{"strength": 0, "steps": None}], "passes", (Pass(strength=0.0),)),
+    ("passes", [{"positivePrompt": "__BLANK__"}] * 20, "passes", (Pass(positive_prompt="__BLANK__"),) * 20),
+    (
+        "passes",
+        [{"strength": 1}, {"negativePrompt": " fog", "steps": 30.0, "CFGScale": 5, "scheduler": "Euler a"}],
+        "passes",
+        (Pass(strength=1.0), Pass(negative_prompt="fog", steps=30, cfg_scale=5.0, scheduler="Euler a")),
+    ),
 ]
 
 
@@ -210,6 +222,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("deliveryMethod", "string", ["", "stream", "SYNC", *TEXT]),
     ("checkNSFW", "boolean", FLAG),
     ("fit", "string", ["", "fill", *TEXT]),
+    ("passes", "object[]", ["x", 1, True, {"strength": 0.5}, [{}] * 21]),
     ("progress", "boolean", [1, "true", [True]]),
     ("previews", "boolean", [0, "", {}]),
     ("acceleration", "string", ["turbo", 1, ["low"]]),
@@ -236,6 +249,32 @@ def test_a_value_is_refused_with_the_parameters_name_and_type(
 
 def test_every_parameter_has_its_range_checked() -> None:
     assert set(ImageInferenceTask.wire_names()) <= {parameter for parameter, _, _ in REFUSED} | {"taskType"}
+
+
+PASS_REFUSED: list[tuple[str, str, list[Any]]] = [
+    ("strength", "float", [-0.01, 1.01, *REAL]),
+    ("positivePrompt", "string", ["", " ", "x" * 3001, *TEXT]),
+    ("negativePrompt", "string", ["x" * 3001, *TEXT]),
+    ("steps", "integer", [0, 101, *WHOLE]),
+    ("CFGScale", "float", [-0.1, 50.1, *REAL]),
+    ("scheduler", "string", ["", "Euler b", *TEXT]),
+]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "type_name", "value"),
+    [(parameter, type_name, value) for parameter, type_name, values in PASS_REFUSED for value in values],
+)
+def test_a_value_of_a_pass_is_refused_with_its_place(parameter: str, type_name: str, value: object) -> None:
+    error = refusal(MINIMAL | {"passes": [{}, {}, {parameter: value}]})
+    assert error["code"] == "invalidPasses" + parameter[0].upper() + parameter[1:]
+    assert error["parameter"] == f"passes[2].{parameter}"
+    assert error["type"] == type_name
+    assert str(error["message"]).startswith(f"'passes[2].{parameter}' must be ")
+
+
+def test_every_parameter_of_a_pass_has_its_range_checked() -> None:
+    assert set(Pass.wire_names()) == {parameter for parameter, _, _ in PASS_REFUSED}
 
 
 @pytest.mark.parametrize(
@@ -379,6 +418,40 @@ def test_every_parameter_has_its_range_checked() -> None:
                 "message": "There is no parameter 'inputs.seedimage' in this task. "
                 "Did you mean 'inputs.seedImage'?",
                 "parameter": "inputs.seedimage",
+            },
+        ),
+        (
+            {"passes": [{}, {"strength": 1.5}]},
+            {
+                "code": "invalidPassesStrength",
+                "message": "'passes[1].strength' must be a number between 0 and 1, not 1.5.",
+                "parameter": "passes[1].strength",
+                "type": "float",
+            },
+        ),
+        (
+            {"passes": [{}, "x"]},
+            {
+                "code": "invalidPasses",
+                "message": "'passes[1]' must be an object, not \"x\".",
+                "parameter": "passes[1]",
+                "type": "object",
+            },
+        ),
+        (
+            {"passes": [{"stepps": 3}]},
+            {
+                "code": "unknownParameter",
+                "message": "There is no parameter 'passes[0].stepps' in this task. Did you mean 'passes[0].steps'?",
+                "parameter": "passes[0].stepps",
+            },
+        ),
+        (
+            {"passes": [{"seed": 3}]},
+            {
+                "code": "unknownParameter",
+                "message": "There is no parameter 'passes[0].seed' in this task.",
+                "parameter": "passes[0].seed",
             },
         ),
         (

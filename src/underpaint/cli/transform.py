@@ -1,10 +1,11 @@
 """`underpaint transform`."""
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -26,6 +27,7 @@ def transform(
     *,
     strength: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
     strengths: str | None = None,
+    passes: str | None = None,
     also: Annotated[list[str] | None, Parameter(negative=())] = None,
     mask: Path | None = None,
     negative_prompt: Annotated[str, Parameter(show_default=False)] = "",
@@ -53,6 +55,8 @@ def transform(
         prompt: What the picture should become.
         strength: How much of the photo is given up: 0 returns it, 1 keeps nothing of it. By default the model's.
         strengths: Several strengths with commas between, such as 0.3,0.5,0.7,0.9.
+        passes: Several passes, each from what the one before left: their strengths, such as 0.5,0.4,0.3, or a JSON
+            array as the API has it, such as '[{"strength": 0.5}, {"positivePrompt": "oil painting"}]'.
         also: A further prompt, made with the same seeds; can be given several times.
         mask: Picture of what is repainted: white is, black is kept to the byte, grey blends. By default all of it.
         negative_prompt: What the picture should not show.
@@ -70,6 +74,9 @@ def transform(
         format: Of the files. By default what the name of the output says, or PNG.
         force: Write over existing files.
     """
+    if passes is not None and (strength is not None or strengths is not None):
+        raise UsageError("--passes say their own strengths; leave --strength and --strengths out")
+    own_passes = [] if passes is None else _passes(passes)
     variants = _variants(
         [prompt, *(also or [])],
         [strength] if strengths is None else _numbers(strengths),
@@ -92,6 +99,7 @@ def transform(
             height=height,
             fit=fit,
             model=model,
+            passes=own_passes,
         )
     except ValueError as failure:
         raise _explained(failure) from None
@@ -119,14 +127,28 @@ class _Targets:
         return [*self.pictures, *([self.sheet] if self.sheet else [])]
 
 
-def _numbers(text: str) -> list[float]:
+def _numbers(text: str, option: str = "--strengths") -> list[float]:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if not numbers or not all(0 <= number <= 1 for number in numbers):
-        raise UsageError(f"--strengths: {text!r} is not a list of numbers from 0 to 1, such as 0.3,0.5,0.7")
-    return list(dict.fromkeys(numbers))
+        raise UsageError(f"{option}: {text!r} is not a list of numbers from 0 to 1, such as 0.3,0.5,0.7")
+    return numbers if option == "--passes" else list(dict.fromkeys(numbers))
+
+
+def _passes(text: str) -> list[dict[str, Any]]:
+    """The passes by the library's names."""
+    if not text.lstrip().startswith("["):
+        return [{"strength": number} for number in _numbers(text, "--passes")]
+    try:
+        read = json.loads(text)
+    except ValueError as failure:
+        raise UsageError(f"--passes: this is not JSON: {failure}") from None
+    renamed = {"positivePrompt": "prompt", "negativePrompt": "negative_prompt", "CFGScale": "guidance_scale"}
+    if not all(isinstance(each, dict) for each in read):
+        raise UsageError("--passes: the array may hold nothing but objects")
+    return [{renamed.get(name, name): value for name, value in each.items()} for each in read]
 
 
 def _variants(

@@ -12,7 +12,32 @@ from underpaint.diffusion.masking import KeptLatents, latent_mask, paste
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.encodings import ByteBudgetCache
-from underpaint.engine.messages import JobRequest, Mask, ModelReference
+from underpaint.engine.messages import JobRequest, ModelReference, Pass
+
+
+class _Leg:
+    """One pass of a job: a sampler of its own, and what leads it."""
+
+    def __init__(
+        self,
+        asked: Pass,
+        request: JobRequest,
+        model: Family,
+        encodings: ByteBudgetCache,
+        *,
+        number: int,
+        generator: torch.Generator,
+    ) -> None:
+        choice = FAMILY_OF_ARCHITECTURE[request.model.architecture].schedulers[asked.scheduler]
+        # Not one noise twice: what is the same in every pass adds up.
+        seed = (request.seed + number) % 2**63
+        scheduler = build_scheduler(choice, model.scheduler_config, seed=seed)
+        strength = None if request.picture is None and number == 0 else asked.strength
+        self.sampler = Sampler(scheduler, steps=asked.steps, strength=strength, generator=generator)
+        self.from_noise = strength is None or strength >= 1.0
+        """Whether it begins with noise alone, where a mask says what of the picture comes back."""
+        self.guidance_scale = asked.guidance_scale
+        self.prompts = _encoded_prompts(asked, request, model, encodings)
 
 
 class Trajectory:
@@ -20,65 +45,77 @@ class Trajectory:
 
     def __init__(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> None:
         generator = torch.Generator("cpu").manual_seed(request.seed)
-        choice = FAMILY_OF_ARCHITECTURE[request.model.architecture].schedulers[request.scheduler]
-        scheduler = build_scheduler(choice, model.scheduler_config, seed=request.seed)
         picture = request.picture
-        self._guidance_scale = request.guidance_scale
-        self._sampler = Sampler(
-            scheduler,
-            steps=request.steps,
-            strength=None if picture is None else request.strength,
-            generator=generator,
-        )
         self._request = request
+        self._mask: Tensor | None = None
         self._kept: KeptLatents | None = None
+        # All of them now, so that a prompt that cannot be read fails the job before its first step.
+        legs = [
+            _Leg(asked, request, model, encodings, number=number, generator=generator)
+            for number, asked in enumerate(request.passes)
+            if steps_of(asked)
+        ]
+        self._leg, *self._legs_to_come = legs
+        self._steps_behind = 0
         # In the order in which diffusers' pipelines draw: first the autoencoder's noise, then the trajectory's.
         if picture is None:
             shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
-            self._latents = self._sampler.start_from_noise(shape)
+            self._latents = self._leg.sampler.start_from_noise(shape)
         else:
             encoded = _encoded_picture(picture, request.model, model, encodings)
-            clean = encoded.sample(generator)
-            if request.mask is None:
-                self._latents = self._sampler.start_from_picture(clean)
-            else:
-                self._latents = self._start_inpainting(clean, request.mask, model, encoded)
+            self._clean = encoded.sample(generator)
+            if request.mask is not None:
+                self._mask = latent_mask(request.mask, model.pixels_per_latent)
+            # diffusers' pipeline encodes the masked picture too, for checkpoints that take it.
+            self._draws_for_masked = encoded.std is not None
+            self._latents = self._start(self._clean)
         self._scaled = self._latents[0]
-        self._prompts = _encoded_prompts(request, model, encodings)
 
     @property
     def forwards_left(self) -> int:
         """Model evaluations still to come."""
-        return self._sampler.forwards_left
+        return self._leg.sampler.forwards_left + sum(leg.sampler.forwards for leg in self._legs_to_come)
 
     @property
     def steps_done(self) -> int:
-        """Steps behind it."""
-        return self._sampler.steps_done
+        """Steps behind it, of all passes."""
+        return self._steps_behind + self._leg.sampler.steps_done
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of the next forward pass."""
+        return self._leg.guidance_scale
 
     @property
     def tokens(self) -> int:
         """Length of its encoded prompts; only prompts of one length fit into one forward pass."""
-        return self._prompts[0].tokens
+        return self._leg.prompts[0].tokens
 
     def rows(self) -> list[Row]:
         """Rows of the next forward pass: the prompt's, and with guidance the negative prompt's after it."""
-        scaled = self._scaled = self._sampler.model_input(self._latents)[0]
-        timestep = self._sampler.timestep
+        sampler = self._leg.sampler
+        scaled = self._scaled = sampler.model_input(self._latents)[0]
+        timestep = sampler.timestep
         return [
-            Row(latents=scaled, timestep=timestep, prompt=prompt, guidance_scale=self._guidance_scale)
-            for prompt in self._prompts
+            Row(latents=scaled, timestep=timestep, prompt=prompt, guidance_scale=self._leg.guidance_scale)
+            for prompt in self._leg.prompts
         ]
 
     def advance(self, predictions: Tensor) -> None:
         """Take one evaluation: `predictions` are (rows, channels, height, width), in the order of `rows`."""
-        self._latents = self._sampler.step(self._guided(predictions), self._latents)
+        sampler = self._leg.sampler
+        self._latents = sampler.step(self._guided(predictions), self._latents)
         if self._kept is not None:
-            self._latents = self._kept.put_back(self._latents, self._sampler)
+            self._latents = self._kept.put_back(self._latents, sampler)
+        if not sampler.forwards_left and self._legs_to_come:
+            self._steps_behind += sampler.steps
+            self._leg = self._legs_to_come.pop(0)
+            self._latents = self._start(self._latents)
 
     def preview(self, predictions: Tensor, model: Family) -> Picture:
         """What the picture is becoming, one pixel for each latent. Takes what `advance` takes, and goes before it."""
-        clean = model.predicted_latents(self._scaled, self._guided(predictions)[0], self._sampler.timestep)
+        timestep = self._leg.sampler.timestep
+        clean = model.predicted_latents(self._scaled, self._guided(predictions)[0], timestep)
         return model.sketch(clean)
 
     def paint(self, model: Family) -> Picture:
@@ -88,22 +125,25 @@ class Trajectory:
             return painted
         return paste(painted, self._request.picture, self._request.mask)
 
-    def _start_inpainting(self, clean: Tensor, mask: Mask, model: Family, encoded: EncodedPicture) -> Tensor:
-        noise = self._sampler.draw_noise(tuple(clean.shape))
-        self._kept = KeptLatents(clean, latent_mask(mask, model.pixels_per_latent), noise)
-        if encoded.std is not None:
-            # diffusers' pipeline encodes the masked picture too at this point, for checkpoints that take it.
-            self._sampler.draw_noise(tuple(clean.shape))
-        if self._request.strength >= 1.0:
-            return self._sampler.scaled_noise(noise)
-        return self._sampler.noised_to_here(clean, noise)
+    def _start(self, latents: Tensor) -> Tensor:
+        """Latents without noise, of the picture or of the pass before, as the pass that begins takes them up."""
+        sampler = self._leg.sampler
+        if self._mask is None:
+            return sampler.start_from_picture(latents)
+        noise = sampler.draw_noise(tuple(latents.shape))
+        self._kept = KeptLatents(self._clean, self._mask, noise)
+        if self._draws_for_masked:
+            sampler.draw_noise(tuple(latents.shape))
+        if self._leg.from_noise:
+            return sampler.scaled_noise(noise)
+        return sampler.noised_to_here(latents, noise)
 
     def _guided(self, predictions: Tensor) -> Tensor:
         if len(predictions) == 1:
             return predictions
         # Classifier-free guidance, Ho and Salimans, arXiv:2207.12598, Eq. 6.
         conditional, unconditional = predictions[:1], predictions[1:]
-        return unconditional + self._guidance_scale * (conditional - unconditional)
+        return unconditional + self._leg.guidance_scale * (conditional - unconditional)
 
 
 class Job:
@@ -114,10 +154,8 @@ class Job:
         self.trajectory: Trajectory | None = None
         self.passes_waited = 0
         """Passes since its last one, or since its arrival."""
-        self.steps = (
-            request.steps if request.picture is None else steps_to_run(request.steps, request.strength)
-        )
-        """Steps that will run in all."""
+        self.steps = sum(steps_of(asked) for asked in request.passes)
+        """Steps that will run in all passes."""
 
     @property
     def forwards_left(self) -> int:
@@ -132,7 +170,13 @@ class Job:
     @property
     def row_count(self) -> int:
         """Rows that it takes in a forward pass."""
-        return 2 if uses_guidance(self.request.guidance_scale) else 1
+        scale = self.request.guidance_scale if self.trajectory is None else self.trajectory.guidance_scale
+        return 2 if uses_guidance(scale) else 1
+
+
+def steps_of(asked: Pass) -> int:
+    """Steps of a pass that will run; 0 for one that leaves everything as it is."""
+    return steps_to_run(asked.steps, asked.strength)
 
 
 def uses_guidance(guidance_scale: float) -> bool:
@@ -151,7 +195,7 @@ def _encoded_picture(
 
 
 def _encoded_prompts(
-    request: JobRequest, model: Family, encodings: ByteBudgetCache
+    asked: Pass, request: JobRequest, model: Family, encodings: ByteBudgetCache
 ) -> tuple[EncodedPrompt, ...]:
     def encoded(prompt: str, clip_skip: int) -> EncodedPrompt:
         made: EncodedPrompt = encodings.get_or_make(
@@ -161,8 +205,8 @@ def _encoded_prompts(
         )
         return made
 
-    prompt = encoded(request.prompt, request.clip_skip)
-    if model.guidance_is_an_input or not uses_guidance(request.guidance_scale):
+    prompt = encoded(asked.prompt, request.clip_skip)
+    if model.guidance_is_an_input or not uses_guidance(asked.guidance_scale):
         return (prompt,)
     # As in diffusers, the negative prompt goes through all layers.
-    return model.match_prompts(prompt, encoded(request.negative_prompt, 0))
+    return model.match_prompts(prompt, encoded(asked.negative_prompt, 0))

@@ -26,6 +26,19 @@ class ModelReference:
     """For a single file: a diffusers folder or hub id that has the configuration and tokenizer."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One walk down the noise schedule: what may differ between the passes of a job."""
+
+    prompt: str
+    negative_prompt: str
+    steps: int
+    guidance_scale: float
+    scheduler: str
+    strength: float
+    """Share of the steps that runs."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JobRequest:
     """One picture to make. Everything is decided: no defaults are left to the engine."""
@@ -54,8 +67,23 @@ class JobRequest:
     clip_skip: int = 0
     prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
     """Syntax of weights within both prompts; None for plain text."""
+    further_passes: tuple[Pass, ...] = ()
+    """What follows on the pass that the request's own values describe, each from the latents of the one before."""
     previews: bool = False
     """Whether progress carries small pictures of what is coming."""
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """All passes in order, at least one. Without `picture` the first begins with noise and runs every step."""
+        first = Pass(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            scheduler=self.scheduler,
+            strength=self.strength if self.picture is not None else 1.0,
+        )
+        return (first, *self.further_passes)
 
 
 Stage = Literal["loading", "running"]

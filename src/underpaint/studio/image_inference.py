@@ -312,6 +312,7 @@ class ImageInference:
             results=task.number_results,
             clip_skip=task.clip_skip,
             prompt_weighting=task.prompt_weighting,
+            passes=task.passes,
             previews=previews,
         )
         jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)

@@ -1,6 +1,7 @@
 """What a picture says about its own making, in the words of the API."""
 
 from underpaint.catalog import ModelEntry
+from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.messages import Finished, JobRequest
 from underpaint.version import __version__
 
@@ -13,6 +14,7 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
     said = {
         **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
+        **({"passes": _passes(job)} if job.further_passes else {}),
     }
     return {
         "model": entry.air,
@@ -28,3 +30,18 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
         "height": job.height_px,
         "version": __version__,
     }
+
+
+def _passes(job: JobRequest) -> list[dict[str, object]]:
+    return [
+        {
+            "strength": each.strength,
+            "effectiveSteps": steps_to_run(each.steps, each.strength),
+            "positivePrompt": each.prompt,
+            "negativePrompt": each.negative_prompt,
+            "steps": each.steps,
+            "CFGScale": each.guidance_scale,
+            "scheduler": each.scheduler,
+        }
+        for each in job.passes
+    ]

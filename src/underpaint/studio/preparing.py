@@ -16,6 +16,7 @@ from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.requests import UnknownScheduler, checked_scheduler
 from underpaint.wire import ImageInferenceTask, TaskError
+from underpaint.wire.errors import parameter_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +63,10 @@ class Preparation:
                 parameter="checkNSFW",
             )
         entry = self._resolve(task.model)
-        try:
-            checked_scheduler(task.scheduler, entry)
-        except UnknownScheduler as unknown:
-            raise TaskError(
-                "invalidScheduler",
-                f"{unknown}; 'allowedValues' lists those it can run with.",
-                parameter="scheduler",
-                type="string",
-                allowed_values=list(unknown.known),
-            ) from None
+        _check_scheduler("scheduler", task.scheduler, entry)
+        for index, each in enumerate(task.passes):
+            if each.scheduler is not None:
+                _check_scheduler(f"passes[{index}].scheduler", each.scheduler, entry)
         picture, seed_file = None, None
         if task.seed_image is not None:
             picture, seed_file = await self._pictures.read_as(
@@ -97,6 +92,19 @@ class Preparation:
             raise TaskError("internalServerError", str(damaged)) from None
         except CatalogError as refusal:
             raise TaskError("invalidModel", str(refusal), parameter="model", type="string") from None
+
+
+def _check_scheduler(parameter: str, name: str | None, entry: ModelEntry) -> None:
+    try:
+        checked_scheduler(name, entry)
+    except UnknownScheduler as unknown:
+        raise TaskError(
+            parameter_code("invalid", parameter),
+            f"{unknown}; 'allowedValues' lists those it can run with.",
+            parameter=parameter,
+            type="string",
+            allowed_values=list(unknown.known),
+        ) from None
 
 
 def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:

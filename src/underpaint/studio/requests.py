@@ -7,7 +7,8 @@ from pathlib import Path
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine.messages import JobRequest, Mask, ModelReference, Picture
-from underpaint.wire import PromptWeighting
+from underpaint.engine.messages import Pass as EnginePass
+from underpaint.wire import Pass, PromptWeighting
 
 RUNNABLE_ARCHITECTURES = frozenset(FAMILY_OF_ARCHITECTURE)
 """Architectures that the engine can run, by the catalogue's names."""
@@ -42,6 +43,8 @@ class Wishes:
     results: int = 1
     clip_skip: int = 0
     prompt_weighting: PromptWeighting | None = None
+    passes: tuple[Pass, ...] = ()
+    """What each of several passes has of its own; none for a single one."""
     previews: bool = False
     """Whether progress shows what the picture is becoming."""
 
@@ -58,7 +61,8 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
     Raises:
         UnknownScheduler: the model's family does not have the scheduler.
     """
-    first = JobRequest(
+    first, *further = _passes(wishes, entry)
+    request = JobRequest(
         job_id=str(uuid.uuid4()),
         owner=owner,
         model=ModelReference(
@@ -66,30 +70,58 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
             location=location,
             config=entry.files.config if entry.files else None,
         ),
-        prompt=wishes.prompt,
-        negative_prompt=wishes.negative_prompt,
+        prompt=first.prompt,
+        negative_prompt=first.negative_prompt,
         width_px=wishes.width_px,
         height_px=wishes.height_px,
+        steps=first.steps,
+        guidance_scale=first.guidance_scale,
+        scheduler=first.scheduler,
+        seed=wishes.seed,
+        strength=first.strength,
+        picture=wishes.picture,
+        mask=wishes.mask,
+        clip_skip=wishes.clip_skip,
+        prompt_weighting=wishes.prompt_weighting,
+        further_passes=tuple(further),
+        previews=wishes.previews,
+    )
+    return (
+        request,
+        *(
+            replace(request, job_id=str(uuid.uuid4()), seed=_seed(wishes.seed, k))
+            for k in range(1, wishes.results)
+        ),
+    )
+
+
+def _passes(wishes: Wishes, entry: ModelEntry) -> list[EnginePass]:
+    """All passes, at least one, with every choice made."""
+    chosen = EnginePass(
+        prompt=wishes.prompt,
+        negative_prompt=wishes.negative_prompt,
         steps=wishes.steps or entry.defaults.steps,
         guidance_scale=entry.defaults.guidance_scale
         if wishes.guidance_scale is None
         else wishes.guidance_scale,
         scheduler=checked_scheduler(wishes.scheduler, entry),
-        seed=wishes.seed,
         strength=wishes.strength,
-        picture=wishes.picture,
-        mask=wishes.mask,
-        clip_skip=wishes.clip_skip,
-        prompt_weighting=wishes.prompt_weighting,
-        previews=wishes.previews,
     )
-    return (
-        first,
-        *(
-            replace(first, job_id=str(uuid.uuid4()), seed=_seed(wishes.seed, k))
-            for k in range(1, wishes.results)
-        ),
-    )
+    own = [
+        {
+            "prompt": each.positive_prompt,
+            "negative_prompt": each.negative_prompt,
+            "steps": each.steps,
+            "guidance_scale": each.cfg_scale,
+            "scheduler": None if each.scheduler is None else checked_scheduler(each.scheduler, entry),
+            "strength": each.strength,
+        }
+        for each in wishes.passes or (Pass(),)
+    ]
+    return [
+        replace(chosen, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        for given in own
+    ]
 
 
 def checked_scheduler(name: str | None, entry: ModelEntry) -> str:

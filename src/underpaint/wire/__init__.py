@@ -4,7 +4,6 @@ from underpaint.wire.air import Air
 from underpaint.wire.envelope import frames, http_reply, progress_frames
 from underpaint.wire.errors import ERROR_CODES, ErrorCode, TaskError, find_error_code
 from underpaint.wire.image_inference import (
-    BLANK_PROMPT,
     DeliveryMethod,
     Fit,
     ImageInferenceTask,
@@ -31,6 +30,7 @@ from underpaint.wire.results import (
     TaskDetailsResult,
     UploadResult,
 )
+from underpaint.wire.sampling import BLANK_PROMPT, MAX_PASSES, Pass
 from underpaint.wire.schedulers import FLOW_SCHEDULER_NAMES, SCHEDULER_NAMES
 from underpaint.wire.schema import json_schema
 from underpaint.wire.session import AuthenticationTask, PingTask
@@ -41,6 +41,7 @@ __all__ = [
     "BLANK_PROMPT",
     "ERROR_CODES",
     "FLOW_SCHEDULER_NAMES",
+    "MAX_PASSES",
     "MAX_TASKS",
     "SCHEDULER_NAMES",
     "TASK_MODELS",
@@ -68,6 +69,7 @@ __all__ = [
     "ModelUploadTask",
     "OutputFormat",
     "OutputType",
+    "Pass",
     "PictureProgress",
     "PingTask",
     "Pong",

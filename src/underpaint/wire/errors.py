@@ -108,8 +108,12 @@ def find_error_code(code: str) -> ErrorCode | None:
 
 
 def parameter_code(prefix: str, parameter: str) -> str:
-    """The code of a family for one parameter: `("invalid", "safety.mode")` gives `invalidSafetyMode`."""
-    return prefix + "".join(part[:1].upper() + part[1:] for part in parameter.split("."))
+    """The code of a family for one parameter: `("invalid", "safety.mode")` gives `invalidSafetyMode`.
+
+    Which element of a list it is does not matter: `passes[1].steps` gives `invalidPassesSteps`.
+    """
+    names = re.sub(r"\[\d+\]", "", parameter).split(".")
+    return prefix + "".join(name[:1].upper() + name[1:] for name in names)
 
 
 def encodable(text: str) -> str:
@@ -123,7 +127,8 @@ class TaskError(Exception):
     Args:
         code: one of `ERROR_CODES`, or a member of one of its families.
         message: a sentence that says what is wrong and what would be right.
-        parameter: the parameter at fault, dotted where nested; several where they fail together.
+        parameter: the parameter at fault, such as `inputs.mask` or `passes[1].strength` where nested; several
+            where they fail together.
         type: the type the parameter should have had, such as "integer" or "string[]".
         allowed_values: all the values the parameter can have, where they are few enough to list.
         status_code: HTTP status of a reply with only this error; by default what `ERROR_CODES` says.

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 from underpaint.wire.air import Air
 from underpaint.wire.errors import TaskError, parameter_code
@@ -16,17 +15,15 @@ from underpaint.wire.parameters import (
     UNSUPPORTED_PARAMETERS,
     says_nothing,
 )
-from underpaint.wire.schedulers import SCHEDULER_NAMES, canonical_scheduler_name
-from underpaint.wire.violations import check_names
+from underpaint.wire.sampling import MAX_PASSES, OptionalScheduler, Pass, Prompt
+from underpaint.wire.schedulers import SCHEDULER_NAMES
+from underpaint.wire.violations import check_names, fold_list
 
 OutputType = Literal["URL", "base64Data", "dataURI"]
 OutputFormat = Literal["JPG", "PNG", "WEBP"]
 DeliveryMethod = Literal["sync", "async"]
 PromptWeighting = Literal["compel", "sdEmbeds"]
 Fit = Literal["stretch", "cover", "contain"]
-
-BLANK_PROMPT = "__BLANK__"
-"""What a client sends as a prompt to say that no text guides the picture."""
 
 _SPELLINGS = {
     name.casefold(): name for names in (OutputType, OutputFormat, PromptWeighting) for name in get_args(names)
@@ -52,31 +49,8 @@ def _distinct_output_types(value: object) -> object:
     return tuple(distinct) or ("URL",)
 
 
-def _without_surrounding_space(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _without_blank_marker(value: str) -> str:
-    return "" if value == BLANK_PROMPT else value
-
-
 def _model_identifier(value: str) -> str:
     return str(Air.parse(value))
-
-
-def _scheduler_name(value: str | None) -> str | None:
-    if value is None or value in SCHEDULER_NAMES:
-        return value
-    canonical = canonical_scheduler_name(value)
-    raise PydanticCustomError(
-        "scheduler_name",
-        "{reason}",
-        {
-            "reason": "must be one of the scheduler names of the API, spelled exactly",
-            "hint": f" Did you mean '{canonical}'?" if canonical else "",
-            "allowed_values": list(SCHEDULER_NAMES),
-        },
-    )
 
 
 def _http_url(value: str | None) -> str | None:
@@ -86,7 +60,6 @@ def _http_url(value: str | None) -> str | None:
 
 
 OptionalUrl = Annotated[str | None, AfterValidator(_http_url)]
-Prompt = Annotated[str, BeforeValidator(_without_surrounding_space), AfterValidator(_without_blank_marker)]
 
 
 def _with_lenient_forms(schema: dict[str, Any]) -> None:
@@ -145,6 +118,8 @@ class ImageInferenceTask(IdentifiedTask):
         check_nsfw: whether results say if they are unsafe.
         fit: how a seed image of another aspect ratio fills the picture: stretched to it, cut to it ("cover"),
             or whole within it ("contain"). An extension; the API itself only stretches.
+        passes: several passes, 1 to 20, each from the latents that the one before left; what a pass leaves out
+            is the task's own. Without a seed image the first one makes a picture from text. An extension.
         progress: whether a WebSocket connection is told how far the task is. An extension; accepted without
             effect over HTTP, where there is no way to tell.
         previews: whether it also gets small pictures of what is coming; implies `progress`. An extension.
@@ -202,7 +177,7 @@ class ImageInferenceTask(IdentifiedTask):
     steps: OptionalInteger = Field(
         default=None, ge=1, le=100, description="denoising steps; default: the model's"
     )
-    scheduler: Annotated[str | None, AfterValidator(_scheduler_name)] = Field(
+    scheduler: OptionalScheduler = Field(
         default=None,
         description="sampling algorithm; default: the model's",
         json_schema_extra={"enum": list(SCHEDULER_NAMES)},
@@ -223,6 +198,12 @@ class ImageInferenceTask(IdentifiedTask):
     check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
     fit: Fit = Field(
         default="stretch", description="how a seed image of another shape fills the picture (extension)"
+    )
+    passes: tuple[Pass, ...] = Field(
+        default=(),
+        max_length=MAX_PASSES,
+        description="several passes, each from the latents of the one before; what one leaves out is the task's own "
+        "(extension)",
     )
     progress: bool = Field(
         default=False,
@@ -250,6 +231,7 @@ class ImageInferenceTask(IdentifiedTask):
         _fold_safety(folded)
         _fold_acceleration(folded)
         _fold_prompt_weighting(folded)
+        fold_list(folded, "passes", Pass)
         return folded
 
 

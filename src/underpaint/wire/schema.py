@@ -17,13 +17,18 @@ def json_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
         list[Annotated[Task, Field(discriminator="task_type")]], Field(min_length=1, max_length=MAX_TASKS)
     ]
     schema: dict[str, Any] = TypeAdapter[Any](tasks).json_schema(by_alias=True, ref_template=ref_template)
+    for definition in schema["$defs"].values():
+        _simplify(definition)
     for model in get_args(Task):
-        _simplify(schema["$defs"][model.__name__])
+        # The default is a convenience of the Python types; on the wire the type is what tells tasks apart.
+        definition = schema["$defs"][model.__name__]
+        del definition["properties"]["taskType"]["default"]
+        definition["required"] = ["taskType", *definition.get("required", [])]
     return schema
 
 
 def _simplify(definition: dict[str, Any]) -> None:
-    """Say of a task what matters on the wire: no titles, no nulls, and the summary of its documentation."""
+    """Say of an object what matters on the wire: no titles, no nulls, and the summary of its documentation."""
     definition["description"] = definition["description"].partition("\n\n")[0]
     properties = definition["properties"]
     for name, described in properties.items():
@@ -32,6 +37,3 @@ def _simplify(definition: dict[str, Any]) -> None:
             present, _null = described.pop("anyOf")
             del described["default"]
             properties[name] = {**present, **described}
-    # The default is a convenience of the Python types; on the wire the type is what tells tasks apart.
-    del properties["taskType"]["default"]
-    definition["required"] = ["taskType", *definition.get("required", [])]

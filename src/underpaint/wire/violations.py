@@ -51,6 +51,25 @@ def check_names(
             )
 
 
+def fold_list(parameters: dict[str, object], name: str, model: type[WireModel]) -> None:
+    """Prepare a list of objects for its model: nulls count as absent, names are checked, an empty list says nothing.
+
+    What is no list, or no object within it, is left for the model to refuse.
+    """
+    value = parameters.get(name)
+    if value == []:
+        del parameters[name]
+    if not isinstance(value, list) or not value:
+        return
+    folded: list[object] = []
+    for index, element in enumerate(value):
+        if isinstance(element, dict):
+            element = {str(key): member for key, member in element.items() if member is not None}
+            check_names(element, known=model.wire_names(), within=f"{name}[{index}].")
+        folded.append(element)
+    parameters[name] = tuple(folded)
+
+
 def _unknown_parameter(name: str, names: list[str], within: str) -> TaskError:
     # Comparing is quadratic in the length of the name, and a name can be as long as the request.
     folded = {each.casefold(): each for each in names}
@@ -65,11 +84,9 @@ def _unknown_parameter(name: str, names: list[str], within: str) -> TaskError:
 def first_violation(error: ValidationError, model: type[WireModel]) -> TaskError:
     """The first thing wrong with a task, in the order its parameters are documented."""
     violations = error.errors(include_url=False)
-    attributes = {wire_name(attribute): attribute for attribute in model.model_fields}
     missing = {violation["loc"][0] for violation in violations if violation["type"] == "missing"}
     violation = violations[0]
-    name = str(violation["loc"][0])
-    field = model.model_fields[attributes[name]]
+    name, field = _place(violation["loc"], model)
     if violation["type"] != "missing":
         return _invalid_parameter(violation, name, field)
     if name in ("width", "height") and {"width", "height"} <= missing:
@@ -87,20 +104,49 @@ def first_violation(error: ValidationError, model: type[WireModel]) -> TaskError
     )
 
 
+def _place(location: tuple[int | str, ...], model: type[WireModel]) -> tuple[str, FieldInfo]:
+    """The name of the parameter at fault, such as "steps" or "passes[1].steps", and its field."""
+    name, field = "", None
+    within: type[WireModel] | None = model
+    for part in location:
+        if within is None:
+            break
+        if isinstance(part, int):
+            name += f"[{part}]"
+            continue
+        attributes = {wire_name(attribute): attribute for attribute in within.model_fields}
+        name += f".{part}" if name else part
+        field = within.model_fields[attributes[part]]
+        within = _nested(field)
+    assert field is not None, "a violation is of a parameter"
+    return name, field
+
+
+def _nested(field: FieldInfo) -> type[WireModel] | None:
+    """The model of a field's object, or of the objects in its list; None for a field of another kind."""
+    plain = _plain_type(field)
+    if get_origin(plain) is tuple:
+        plain = get_args(plain)[0]
+    return plain if isinstance(plain, type) and issubclass(plain, WireModel) else None
+
+
 def _invalid_parameter(violation: ErrorDetails, name: str, field: FieldInfo) -> TaskError:
     context = violation.get("ctx", {})
     allowed: list[object] | None = context.get("allowed_values") or _choices(field) or None
+    type_name = _type_name(field)
     if "reason" in context:
         reason = str(context["reason"])
     elif violation["type"] == "value_error":
         reason = str(context["error"])
+    elif name.endswith("]"):
+        reason, type_name = "must be an object", "object"
     else:
         reason = f"must be {_expectation(field)}"
     return TaskError(
         parameter_code("invalid", name),
         f"'{name}' {reason}{_shown(violation['input'])}.{context.get('hint', '')}",
         parameter=name,
-        type=_type_name(field),
+        type=type_name,
         allowed_values=allowed,
     )
 
@@ -132,6 +178,8 @@ def _choices(field: FieldInfo) -> list[object]:
 
 def _type_name(field: FieldInfo) -> str:
     plain = _plain_type(field)
+    if _nested(field):
+        return "object[]" if get_origin(plain) is tuple else "object"
     if get_origin(plain) is tuple:
         return "string|string[]" if _choices(field) else "string[]"
     names = {int: "integer", float: "float", bool: "boolean"}
@@ -151,6 +199,8 @@ def _expectation(field: FieldInfo) -> str:
         "boolean": "true or false",
         "string": "a string",
         "string[]": "a list of strings",
+        "object": "an object",
+        "object[]": "a list of objects",
     }[type_name]
     bounds = {type(constraint): constraint for constraint in field.metadata}
     low, high, divisor = bounds.get(Ge), bounds.get(Le), bounds.get(MultipleOf)
@@ -161,7 +211,7 @@ def _expectation(field: FieldInfo) -> str:
         noun += f", divisible by {divisor.multiple_of}"
     if type_name == "string" and longest:
         noun += f" of {shortest.min_length if shortest else 0} to {longest.max_length} characters"
-    elif type_name == "string[]" and longest:
+    elif type_name.endswith("[]") and longest:
         noun += f", at most {longest.max_length}"
     elif shortest:
         noun = f"{noun} that is not empty"
