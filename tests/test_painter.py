@@ -153,7 +153,10 @@ def test_the_package_offers_its_face_without_loading_it() -> None:
 
 
 def test_passes_run_one_after_the_other(painter: Painter, photo: Image.Image) -> None:
-    passes = [{"strength": 0.5}, {"strength": 0.25, "prompt": "", "steps": 8, "guidance_scale": 1}]
+    passes: list[dict[str, object]] = [
+        {"strength": 0.5},
+        {"strength": 0.25, "prompt": "", "steps": 8, "guidance_scale": 1},
+    ]
     [result] = painter.transform(photo, "charcoal sketch", steps=4, seed=1, passes=passes)
     [first] = painter.transform(photo, "charcoal sketch", steps=4, seed=1, strength=0.5)
     assert (result.steps, result.effective_steps) == (12, 4)
