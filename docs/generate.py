@@ -18,6 +18,7 @@ from underpaint.cli.main import app
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.server.metrics import Metrics
 from underpaint.settings import ENVIRONMENT_PREFIX, Settings
+from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.studio.studio import StudioStatus
 from underpaint.wire import ERROR_CODES, SCHEDULER_NAMES, TASK_MODELS, json_schema, results
 from underpaint.wire.parameters import (
@@ -182,16 +183,23 @@ def _errors() -> str:
 
 
 def _schedulers() -> str:
+    families = FAMILY_OF_ARCHITECTURE.values()
     runs_in = {
-        name: [
-            architecture
-            for architecture, family in FAMILY_OF_ARCHITECTURE.items()
-            if name in family.schedulers
-        ]
+        # Without repetition, in the table's order.
+        name: dict.fromkeys(family.title for family in families if name in family.schedulers)
         for name in SCHEDULER_NAMES
     }
     rows = ((_code(name), ", ".join(found) or "no family of this version") for name, found in runs_in.items())
     return _table(("scheduler", "runs in"), rows)
+
+
+def _families() -> str:
+    architectures: dict[str, list[str]] = {}
+    for architecture, family in FAMILY_OF_ARCHITECTURE.items():
+        architectures.setdefault(family.title, []).append(_code(architecture))
+    return _table(
+        ("family", "architectures"), ((title, ", ".join(names)) for title, names in architectures.items())
+    )
 
 
 def _commands() -> str:
@@ -220,7 +228,8 @@ def _models() -> str:
             entry.category,
             _code(entry.architecture),
             "yes"
-            if entry.category == "checkpoint" and entry.architecture in FAMILY_OF_ARCHITECTURE
+            if entry.category == "checkpoint"
+            and entry.type in RUNNABLE_ARCHITECTURES.get(entry.architecture, ())
             else "not yet",
             f"[{entry.hub_id}](https://huggingface.co/{entry.hub_id})" if entry.hub_id else "",
             entry.license or "",
@@ -308,6 +317,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "ignored": _ignored,
     "errors": _errors,
     "schedulers": _schedulers,
+    "families": _families,
     "commands": _commands,
     "metrics": _metrics,
     "models": _models,

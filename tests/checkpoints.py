@@ -49,34 +49,15 @@ def write_checkpoint(
     """
     import diffusers
     import torch
-    from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextModel
 
     from underpaint.diffusion.quiet import quiet_libraries
 
     torch.manual_seed(weights_seed)
     folder.mkdir(parents=True)
     with quiet_libraries(), torch.no_grad():
-        tokenizer_folder = folder / "tokenizer"
-        shutil.copytree(EMBEDDED_CHECKPOINT / "tokenizer", tokenizer_folder)
-        tokenizer_config = tokenizer_folder / "tokenizer_config.json"
-        tokenizer_config.write_text(
-            json.dumps({**json.loads(tokenizer_config.read_text()), "model_max_length": 77})
-        )
-        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=32,
-                intermediate_size=64,
-                num_hidden_layers=3,
-                num_attention_heads=4,
-                max_position_embeddings=77,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-                initializer_range=0.2,
-            )
-        )
+        tokenizer = write_tokenizer(folder / "tokenizer")
+        text_encoder = CLIPTextModel(clip_config(tokenizer, width=32))
         unet = diffusers.UNet2DConditionModel(
             sample_size=8,
             in_channels=4,
@@ -93,18 +74,10 @@ def write_checkpoint(
         for name, weights in unet.named_parameters():
             if name.endswith("attn2.to_out.0.weight") or "cond_proj" in name:
                 weights.mul_(4.0)
-        vae = diffusers.AutoencoderKL(
-            sample_size=64,
-            block_out_channels=(16, 16, 32, 32),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            latent_channels=4,
-            norm_num_groups=8,
-        )
-        _scale_output(
+        vae = make_vae()
+        scale_output(
             unet.conv_out, unet(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 77, 32)).sample, std=1.0
         )
-        _scale_output(vae.decoder.conv_out, vae.decode(torch.randn(1, 4, 8, 8)).sample, std=0.5)
         scheduler_class = getattr(diffusers, scheduler["_class_name"])
         diffusers.StableDiffusionPipeline(
             vae=vae,
@@ -119,7 +92,58 @@ def write_checkpoint(
     return folder
 
 
-def _scale_output(layer: Any, output: Any, *, std: float) -> None:
+def write_tokenizer(folder: Path) -> Any:
+    """The embedded model's, with windows of 77 tokens."""
+    from transformers import AutoTokenizer
+
+    shutil.copytree(EMBEDDED_CHECKPOINT / "tokenizer", folder)
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model_max_length": 77}))
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def clip_config(tokenizer: Any, *, width: int) -> Any:
+    """Of a small text encoder, the width of its projection included."""
+    from transformers import CLIPTextConfig
+
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        projection_dim=width,
+        initializer_range=0.2,
+    )
+
+
+def make_vae(**options: Any) -> Any:
+    """A small AutoencoderKL, 8 pixels to a latent."""
+    import diffusers
+    import torch
+
+    vae = diffusers.AutoencoderKL(
+        **{
+            "sample_size": 64,
+            "block_out_channels": (16, 16, 32, 32),
+            "down_block_types": ("DownEncoderBlock2D",) * 4,
+            "up_block_types": ("UpDecoderBlock2D",) * 4,
+            "latent_channels": 4,
+            "norm_num_groups": 8,
+            **options,
+        }
+    )
+    latents = torch.randn(1, vae.config.latent_channels, 8, 8)
+    scale_output(vae.decoder.conv_out, vae.decode(latents).sample, std=0.5)
+    return vae
+
+
+def scale_output(layer: Any, output: Any, *, std: float) -> None:
+    """Change a network's last layer so that its output is as far from flat as `std` says."""
     factor = std / output.std()
     layer.weight.mul_(factor)
     layer.bias.mul_(factor)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.checkpoints import SD2_SCHEDULER, photo_like, write_checkpoint
+from tests.checkpoints_xl import write_sdxl_checkpoint
 from underpaint.engine.threads import let_threads_sleep
 
 # Before any test loads torch.
@@ -39,3 +40,9 @@ def sd1_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
 def sd2_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
     """A folder in the layout of Stable Diffusion 2.x, which predicts v. Not to be written to."""
     return make_checkpoint(scheduler=SD2_SCHEDULER, linear_projection=True)
+
+
+@pytest.fixture(scope="session")
+def sdxl_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the layout of SDXL 1.0. Not to be written to."""
+    return write_sdxl_checkpoint(tmp_path_factory.mktemp("checkpoints") / "sdxl")

@@ -13,8 +13,8 @@ import pytest
 
 import underpaint
 from underpaint.cli.main import app
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.settings import Settings
-from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.wire import ERROR_CODES, TASK_MODELS, ImageInferenceTask, parse_request, parse_task
 
 REPOSITORY = Path(__file__).parent.parent
@@ -202,8 +202,9 @@ def test_python_that_is_shown_runs_as_far_as_names_go() -> None:
 
 
 def test_what_the_readme_says_of_architectures_is_so() -> None:
-    assert RUNNABLE_ARCHITECTURES == {"sd1x", "sd2x"}
-    assert "Stable Diffusion 1.x and 2.x" in _text("README.md").replace("\n", " ")
+    modules = {family.module for family in FAMILY_OF_ARCHITECTURE.values()}
+    assert modules == {"stable_diffusion", "stable_diffusion_xl"}
+    assert "Stable Diffusion 1.x and 2.x and SDXL" in _text("README.md").replace("\n", " ")
 
 
 def test_every_pinned_package_satisfies_what_the_project_asks_for() -> None:

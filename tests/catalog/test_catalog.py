@@ -22,7 +22,7 @@ from underpaint.settings import Settings
 
 from .weights import sd_single_file, write_safetensors
 
-RUNNABLE = frozenset({"sd1x", "sd2x"})
+RUNNABLE = {"sd1x": frozenset({"base"}), "sd2x": frozenset({"base"})}
 
 
 def catalog(data_dir: Path, alias: Mapping[str, str] | None = None) -> Catalog:
@@ -122,9 +122,9 @@ def test_an_alias_to_a_missing_model_is_named(tmp_path: Path) -> None:
 
 
 def test_an_architecture_without_code_is_refused_with_those_that_have_some(tmp_path: Path) -> None:
-    install_hub_model(tmp_path, "test:1@1", "sdxl")
+    install_hub_model(tmp_path, "test:1@1", "qwen_image")
     with pytest.raises(
-        ModelNotRunnable, match="is installed, but this version cannot run sdxl yet; it runs sd1x, sd2x"
+        ModelNotRunnable, match="is installed, but this version cannot run qwen_image yet; it runs sd1x, sd2x"
     ):
         catalog(tmp_path).resolve("test:1@1")
 
@@ -135,7 +135,8 @@ def test_an_inpainting_checkpoint_is_refused_until_the_engine_says_that_it_runs_
     with pytest.raises(ModelNotRunnable, match="type inpainting"):
         catalog(tmp_path).resolve("test:1@1")
     settings = Settings(data_dir=tmp_path)
-    assert Catalog(settings, RUNNABLE, types={"base", "inpainting"}).resolve("test:1@1").type == "inpainting"
+    inpainting = {"sd1x": {"base", "inpainting"}}
+    assert Catalog(settings, inpainting).resolve("test:1@1").type == "inpainting"
 
 
 def test_a_lora_is_no_checkpoint(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_a_damaged_list_is_an_error_for_other_models(tmp_path: Path) -> None:
 
 def test_the_list_has_the_embedded_model_the_installed_ones_and_the_aliases(tmp_path: Path) -> None:
     install(tmp_path, "test:1@1")
-    install_hub_model(tmp_path, "test:2@1", "sdxl")
+    install_hub_model(tmp_path, "test:2@1", "qwen_image")
     server = catalog(tmp_path, {"runware:101@1": "underpaint:1@1", "runware:100@1": "test:9@9"})
     entries = {entry.air: entry for entry in server.list()}
     assert list(entries) == ["underpaint:1@1", "test:1@1", "test:2@1", "runware:101@1"]
@@ -191,7 +192,7 @@ def test_the_list_has_the_embedded_model_the_installed_ones_and_the_aliases(tmp_
 def test_search_finds_only_what_a_request_could_name_now(tmp_path: Path) -> None:
     install(tmp_path, "test:1@1")
     install(tmp_path, "test:2@1").unlink()
-    install_hub_model(tmp_path, "test:3@1", "sdxl")
+    install_hub_model(tmp_path, "test:3@1", "qwen_image")
     server = catalog(tmp_path, {"runware:101@1": "underpaint:1@1"})
     total, found = server.search(SearchQuery())
     assert (total, {entry.air for entry in found}) == (3, {"underpaint:1@1", "test:1@1", "runware:101@1"})

@@ -69,7 +69,7 @@ def test_what_is_said_counts_before_what_is_known(sd_file: Path) -> None:
     entry = describe(said)
     assert (entry.name, entry.version, entry.architecture) == ("Mine", "v9", "sd1xlcm")
     assert (entry.tags, entry.comment, entry.private, entry.license) == (("fast",), "for tests", True, "MIT")
-    assert entry.defaults == ModelDefaults(steps=6, scheduler="LCM")
+    assert entry.defaults == ModelDefaults(steps=6, scheduler="LCM", guidance_scale=1.0)
 
 
 def test_the_long_form_of_an_identifier_is_shortened(sd_file: Path) -> None:

@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 _UNET_ENDS = {
     "time_embedding.linear_1": "time_embed.0",
     "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
     "conv_in": "input_blocks.0.0",
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
@@ -25,11 +28,53 @@ _UNET_RESNET = {
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
 
+_OPEN_CLIP = {
+    "embeddings.token_embedding.weight": "token_embedding.weight",
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "final_layer_norm": "ln_final",
+    "encoder.layers": "transformer.resblocks",
+    "layer_norm": "ln_",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+
+
 def write_single_file(folder: Path, file: Path, *, layers_per_block: int = 1) -> Path:
-    """`folder` holds a Stable Diffusion 1.x pipeline whose UNet has `layers_per_block`."""
+    """`folder` holds a Stable Diffusion 1.x or SDXL pipeline whose UNet has `layers_per_block`."""
+    tensors = _denoiser_and_autoencoder(folder, layers_per_block)
+    second = folder / "text_encoder_2/model.safetensors"
+    prefix = "conditioner.embedders.0." if second.exists() else "cond_stage_model."
+    for name, tensor in load_file(folder / "text_encoder/model.safetensors").items():
+        tensors[f"{prefix}transformer.text_model." + name.removeprefix("text_model.")] = tensor
+    if second.exists():
+        for name, tensor in _open_clip(load_file(second)).items():
+            tensors["conditioner.embedders.1.model." + name] = tensor
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+    return file
+
+
+def _open_clip(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a CLIPTextModelWithProjection by the names of open_clip, which keeps the three of attention in one."""
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in text.items():
+        original = name.removeprefix("text_model.")
+        if name == "text_projection.weight":
+            tensors["text_projection"] = tensor.T
+            continue
+        for ours, theirs in _OPEN_CLIP.items():
+            original = original.replace(ours, theirs)
+        if found := re.match(r"(.*)self_attn\.q_proj\.(weight|bias)", original):
+            parts = [text[name.replace("q_proj", each)] for each in ("q_proj", "k_proj", "v_proj")]
+            tensors[f"{found[1]}attn.in_proj_{found[2]}"] = torch.cat(parts)
+        elif "self_attn" not in original:
+            tensors[original] = tensor
+    return tensors
+
+
+def _denoiser_and_autoencoder(folder: Path, layers_per_block: int) -> dict[str, Tensor]:
     unet = load_file(folder / "unet/diffusion_pytorch_model.safetensors")
     vae = load_file(folder / "vae/diffusion_pytorch_model.safetensors")
-    text = load_file(folder / "text_encoder/model.safetensors")
     tensors: dict[str, Tensor] = {}
     for name, tensor in unet.items():
         tensors["model.diffusion_model." + _unet_name(name, unet, layers_per_block)] = tensor
@@ -41,10 +86,7 @@ def write_single_file(folder: Path, file: Path, *, layers_per_block: int = 1) ->
         original = _vae_name(name, up_blocks)
         is_projection = ".attn_1." in original and tensor.ndim == 2
         tensors["first_stage_model." + original] = tensor[:, :, None, None] if is_projection else tensor
-    for name, tensor in text.items():
-        tensors["cond_stage_model.transformer.text_model." + name.removeprefix("text_model.")] = tensor
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
-    return file
+    return tensors
 
 
 def _unet_name(name: str, unet: Mapping[str, Tensor], layers_per_block: int) -> str:

@@ -7,9 +7,10 @@ import pytest
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE, FamilyEntry
 from underpaint.diffusion.family import Family
 from underpaint.diffusion.stable_diffusion import StableDiffusion
+from underpaint.diffusion.stable_diffusion_xl import StableDiffusionXL
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 
-SHAPES: tuple[type[Family], ...] = (StableDiffusion,)
+SHAPES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL)
 """For the type checker, which compares each class with the protocol."""
 
 

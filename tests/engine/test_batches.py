@@ -1,12 +1,13 @@
 """A picture does not depend on what else the engine is doing."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from underpaint.engine.messages import JobRequest, Picture
+from underpaint.engine.messages import JobRequest, ModelReference, Picture
 
 from .driving import Driven, job_request, worst_difference
 
@@ -42,6 +43,18 @@ def test_unlike_jobs_together_give_what_each_gives_alone(
 ) -> None:
     requests = unlike(sd1_checkpoint, photo)
     together, alone = Driven(max_rows=max_rows), Driven()
+    together.finish(*requests)
+    for request in requests:
+        alone.finish(request)
+        assert worst_difference(together.picture(request.job_id), alone.picture(request.job_id)) <= 1
+
+
+def test_unlike_jobs_of_sdxl_together_give_what_each_gives_alone(
+    sdxl_checkpoint: Path, photo: Picture
+) -> None:
+    model = ModelReference(architecture="sdxl", location=sdxl_checkpoint)
+    requests = [replace(request, model=model) for request in unlike(sdxl_checkpoint, photo)]
+    together, alone = Driven(max_rows=16), Driven()
     together.finish(*requests)
     for request in requests:
         alone.finish(request)

@@ -19,6 +19,11 @@ def sd2(sd2_checkpoint: Path) -> SideBySide:
 
 
 @pytest.fixture(scope="session")
+def sdxl(sdxl_checkpoint: Path) -> SideBySide:
+    return SideBySide(sdxl_checkpoint, architecture="sdxl", pipeline="StableDiffusionXL{}Pipeline")
+
+
+@pytest.fixture(scope="session")
 def embedded() -> SideBySide:
     return SideBySide(EMBEDDED_CHECKPOINT)
 

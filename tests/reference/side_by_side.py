@@ -54,13 +54,17 @@ class ReferenceScheduler:
 class SideBySide:
     """One checkpoint, loaded by both."""
 
-    def __init__(self, folder: Path) -> None:
-        self._model = ModelReference(architecture="sd1x", location=folder)
+    def __init__(
+        self, folder: Path, *, architecture: str = "sd1x", pipeline: str = "StableDiffusion{}Pipeline"
+    ) -> None:
+        """Load it. `pipeline` is the name of diffusers' classes, with a place for what they are for."""
+        self._model = ModelReference(architecture=architecture, location=folder)
+        self._pipeline = pipeline
         self._events: list[Event] = []
         self._engine = Engine(EngineOptions(device="cpu", threads=1), emit=self._events.append)
         with quiet_libraries():
-            self._text_to_image: Any = diffusers.StableDiffusionPipeline.from_pretrained(
-                folder, dtype=torch.float32, safety_checker=None, local_files_only=True
+            self._text_to_image: Any = getattr(diffusers, pipeline.format("")).from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True
             )
         self._text_to_image.set_progress_bar_config(disable=True)
         # diffusers' clip_skip looks for a level of CLIPTextModel that transformers 5 no longer has. Set so that torch
@@ -109,7 +113,7 @@ class SideBySide:
             pipeline.scheduler = chosen.from_config(self._own_config, **scheduler.options)
             arguments: dict[str, Any] = {
                 "prompt": asked.prompt,
-                "negative_prompt": asked.negative_prompt,
+                "negative_prompt": asked.negative_prompt or None,
                 "num_inference_steps": asked.steps,
                 "guidance_scale": asked.guidance_scale,
                 "generator": torch.Generator("cpu").manual_seed(asked.seed),
@@ -121,9 +125,7 @@ class SideBySide:
                 arguments.update(width=asked.width_px, height=asked.height_px)
             else:
                 kind = "Img2Img" if asked.mask is None else "Inpaint"
-                pipeline = getattr(diffusers, f"StableDiffusion{kind}Pipeline")(
-                    **pipeline.components, requires_safety_checker=False
-                )
+                pipeline = getattr(diffusers, self._pipeline.format(kind)).from_pipe(pipeline)
                 pipeline.set_progress_bar_config(disable=True)
                 arguments.update(
                     image=Image.fromarray(asked.picture),

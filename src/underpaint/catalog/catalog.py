@@ -31,17 +31,16 @@ class Catalog:
     def __init__(
         self,
         settings: Settings,
-        runnable: Set[str],
+        runnable: Mapping[str, Set[str]],
         *,
-        types: Set[str] = frozenset({"base"}),
         categories: Set[Category] = frozenset({"checkpoint"}),
     ) -> None:
         """Read the aliases; the list of installed models is read when it is needed.
 
         Args:
             settings: `data_dir` and `alias` are used.
-            runnable: architectures of checkpoints that the engine above can run.
-            types: types of checkpoints that it can run.
+            runnable: architectures of checkpoints that the engine above can run, each with the types of them that
+                it can: base, inpainting.
             categories: categories of models that it can use.
 
         Raises:
@@ -49,7 +48,6 @@ class Catalog:
         """
         self.installed = InstalledModels(settings.data_dir)
         self._runnable = runnable
-        self._types = types
         self._categories = categories
         self._targets = _alias_targets(settings.alias)
 
@@ -136,7 +134,7 @@ class Catalog:
                 f"{subject} is installed, but this version cannot run {entry.architecture} yet; it runs "
                 f"{', '.join(sorted(self._runnable))}"
             )
-        if entry.category == "checkpoint" and entry.type not in self._types:
+        if entry.category == "checkpoint" and entry.type not in self._runnable[entry.architecture]:
             raise ModelNotRunnable(
                 f"{subject} is installed, but this version cannot run a model of type {entry.type} yet"
             )

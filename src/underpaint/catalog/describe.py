@@ -27,6 +27,18 @@ _USUAL_DEFAULTS = {
 }
 """Of families, for models whose authors' recommendation is not in the table of known models."""
 
+_DISTILLED_DEFAULTS = {
+    "sd1xlcm": ModelDefaults(steps=4, guidance_scale=1.0, scheduler="LCM"),
+    "sdhyper": ModelDefaults(steps=8, guidance_scale=1.0, scheduler="DDIM"),
+    "sdxlturbo": ModelDefaults(steps=4, guidance_scale=0.0, scheduler="Euler a"),
+    "sdxllightning": ModelDefaults(
+        width_px=1024, height_px=1024, steps=4, guidance_scale=0.0, scheduler="Euler"
+    ),
+    "sdxlhyper": ModelDefaults(width_px=1024, height_px=1024, steps=8, guidance_scale=0.0, scheduler="DDIM"),
+    "sdxllcm": ModelDefaults(width_px=1024, height_px=1024, steps=8, guidance_scale=1.0, scheduler="LCM"),
+}
+"""Of architectures that are a family's in all but the number of steps, as the authors of each distillation say."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewModel:
@@ -176,7 +188,12 @@ def _agreed_architecture(new: NewModel, known: ModelEntry | None, contents: Cont
 def _defaults(new: NewModel, known: ModelEntry | None, architecture: str) -> ModelDefaults:
     family = next((family for family in FAMILIES if architecture in family), frozenset({architecture}))
     usual = next((_USUAL_DEFAULTS[name] for name in _USUAL_DEFAULTS if name in family), ModelDefaults())
-    same = known is not None and same_family(known.architecture, architecture)
+    usual = _DISTILLED_DEFAULTS.get(architecture, usual)
+    same = (
+        known is not None
+        and same_family(known.architecture, architecture)
+        and architecture not in _DISTILLED_DEFAULTS
+    )
     try:
         return replace(known.defaults if known and same else usual, **new.defaults)
     except (TypeError, ValueError) as failure:

@@ -14,12 +14,24 @@ from underpaint.diffusion.encoded import EncodedPicture, Picture
 class Autoencoder:
     """One of diffusers' autoencoders, in the scale in which the denoising model works."""
 
-    def __init__(self, vae: Any, *, device: torch.device) -> None:
-        """Move the network to its device. `vae` is an AutoencoderKL or one with the same methods."""
-        self._vae: Any = vae.to(device).to(memory_format=torch.channels_last).eval()
+    def __init__(self, vae: Any, *, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        """Move the network to its device.
+
+        Args:
+            vae: an AutoencoderKL or one with the same methods.
+            device: where it goes.
+            dtype: its precision; None for the one that it has.
+        """
+        self._vae: Any = vae.to(device, dtype).to(memory_format=torch.channels_last).eval()
         self._device = device
         self._dtype: torch.dtype = self._vae.dtype
-        self._scale = float(vae.config.scaling_factor)
+        config = vae.config
+        mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+        self._center: Tensor | float = float(getattr(config, "shift_factor", None) or 0.0)
+        self._scale: Tensor | float = float(config.scaling_factor)
+        if mean is not None and std is not None:
+            self._center = torch.tensor(mean).view(1, -1, 1, 1)
+            self._scale = self._scale / torch.tensor(std).view(1, -1, 1, 1)
         self.pixels_per_latent = int(2 ** (len(vae.config.block_out_channels) - 1))
 
     @torch.inference_mode()
@@ -32,9 +44,9 @@ class Autoencoder:
         if hasattr(encoded, "latent_dist"):
             spread = encoded.latent_dist
             return EncodedPicture(
-                mean=spread.mean.float().cpu() * self._scale, std=spread.std.float().cpu() * self._scale
+                mean=self._scaled(spread.mean), std=(spread.std.float().cpu() * self._scale)
             )
-        return EncodedPicture(mean=encoded.latents.float().cpu() * self._scale, std=None)
+        return EncodedPicture(mean=self._scaled(encoded.latents), std=None)
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Picture:
@@ -43,7 +55,7 @@ class Autoencoder:
         Raises:
             FloatingPointError: the latents or the decoded picture hold values that are not numbers.
         """
-        scaled = (latents / self._scale).to(self._device, self._dtype)
+        scaled = (latents / self._scale + self._center).to(self._device, self._dtype)
         decoded = self._vae.decode(scaled.contiguous(memory_format=torch.channels_last), return_dict=False)[0]
         pixels = decoded[0].float().cpu() * 0.5 + 0.5
         if not bool(torch.isfinite(pixels).all()):
@@ -58,6 +70,10 @@ class Autoencoder:
         colors = np.concatenate([flat, np.ones((len(flat), 1), np.float32)], axis=1) @ self._color_of_latent
         sketch: Picture = (colors.clip(0.0, 1.0) * 255.0).round().astype(np.uint8).reshape(height, width, 3)
         return sketch
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        scaled: Tensor = (latents.float().cpu() - self._center) * self._scale
+        return scaled
 
     @cached_property
     def _color_of_latent(self) -> NDArray[np.float32]:

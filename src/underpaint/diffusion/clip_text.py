@@ -1,5 +1,6 @@
 """Prompts of any length through a CLIP text encoder, window by window, so that no word is lost."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,61 +14,101 @@ from underpaint.diffusion.prompt_weighting import PromptWeighting, compel_hidden
 class ClipText:
     """A CLIP text encoder and its tokenizer."""
 
-    def __init__(self, tokenizer: Any, encoder: Any, *, device: torch.device) -> None:
-        """Move the encoder, a CLIPTextModel, to its device."""
+    def __init__(
+        self, tokenizer: Any, encoder: Any, *, device: torch.device, penultimate: bool = False
+    ) -> None:
+        """Move the encoder to its device.
+
+        Args:
+            tokenizer: of the encoder.
+            encoder: a CLIPTextModel, or a CLIPTextModelWithProjection, which pools prompts too.
+            device: where it goes.
+            penultimate: whether its last layer, and the normalization after it, are always left out.
+        """
         self._tokenizer = tokenizer
         self._encoder: Any = encoder.to(device).eval()
         self._device = device
+        self._penultimate = penultimate
         self._window = int(tokenizer.model_max_length)
 
     @torch.inference_mode()
-    def hidden_states(self, prompt: str, *, clip_skip: int, weighting: PromptWeighting | None) -> Tensor:
-        """Hidden states (tokens, width); a prompt within one window gives what diffusers gives.
+    def encode(self, prompt: str, *, clip_skip: int, weighting: PromptWeighting | None) -> EncodedPrompt:
+        """Hidden states of a prompt; one within one window gives what diffusers gives.
+
+        Weights act on the hidden states. What is pooled is the first window of the prompt, without weights.
 
         Args:
             prompt: any text, also empty.
-            clip_skip: how many of the encoder's last layers to leave out.
+            clip_skip: how many of the encoder's last layers to leave out beyond those that always are.
             weighting: syntax of the weights within the prompt; None for plain text.
 
         Raises:
             PromptSyntaxError: the prompt breaks the rules of its syntax.
         """
         if weighting == "compel":
-            return compel_hidden_states(self._tokenizer, self._encoder, prompt, clip_skip=clip_skip)
+            hidden = compel_hidden_states(
+                self._tokenizer, self._encoder, prompt, layer=lambda encoded: self._layer(encoded, clip_skip)
+            )
+            # compel, too, pools the prompt as it is written.
+            encoded = self._run([self._words(prompt)[: self._room]])
+            return EncodedPrompt(hidden_states=hidden, pooled=self._pooled(encoded))
         fragments = weighted_fragments(prompt) if weighting == "sdEmbeds" else [(prompt, 1.0)]
         words: list[int] = []
         weights: list[float] = []
         for text, weight in fragments:
-            words += self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+            words += self._words(text)
             weights += [weight] * (len(words) - len(weights))
-        begin, end, pad = (
-            self._tokenizer.bos_token_id,
-            self._tokenizer.eos_token_id,
-            self._tokenizer.pad_token_id,
-        )
-        room = self._window - 2
+        room = self._room
         chunks = [words[start : start + room] for start in range(0, len(words), room)] or [[]]
-        ids = torch.tensor([[begin, *chunk, end, *[pad] * (room - len(chunk))] for chunk in chunks])
-        mask = torch.tensor([[1] * (len(chunk) + 2) + [0] * (room - len(chunk)) for chunk in chunks])
-        uses_mask = getattr(self._encoder.config, "use_attention_mask", False)
-        encoded = self._encoder(
-            ids.to(self._device),
-            attention_mask=mask.to(self._device) if uses_mask else None,
-            output_hidden_states=clip_skip > 0,
-        )
-        hidden: Tensor
-        if clip_skip:
-            norm = getattr(self._encoder, "text_model", self._encoder).final_layer_norm
-            hidden = norm(encoded.hidden_states[-(clip_skip + 1)])
-        else:
-            hidden = encoded.last_hidden_state
+        encoded = self._run(chunks)
+        hidden = self._layer(encoded, clip_skip)
         if weighting is not None:
             factors = [
                 [1.0, *part, *[1.0] * (self._window - 1 - len(part))]
                 for part in (weights[start : start + room] for start in range(0, len(chunks) * room, room))
             ]
             hidden = hidden * torch.tensor(factors, device=hidden.device, dtype=hidden.dtype)[..., None]
-        return hidden.flatten(0, 1)
+        return EncodedPrompt(hidden_states=hidden.flatten(0, 1), pooled=self._pooled(encoded))
+
+    @property
+    def _room(self) -> int:
+        """Tokens of a window between its begin and end marks."""
+        return self._window - 2
+
+    def _words(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return ids
+
+    def _run(self, chunks: Sequence[Sequence[int]]) -> Any:
+        begin, end, pad = (
+            self._tokenizer.bos_token_id,
+            self._tokenizer.eos_token_id,
+            self._tokenizer.pad_token_id,
+        )
+        room = self._room
+        ids = torch.tensor([[begin, *chunk, end, *[pad] * (room - len(chunk))] for chunk in chunks])
+        mask = torch.tensor([[1] * (len(chunk) + 2) + [0] * (room - len(chunk)) for chunk in chunks])
+        uses_mask = getattr(self._encoder.config, "use_attention_mask", False)
+        return self._encoder(
+            ids.to(self._device),
+            attention_mask=mask.to(self._device) if uses_mask else None,
+            output_hidden_states=True,
+        )
+
+    def _layer(self, encoded: Any, clip_skip: int) -> Tensor:
+        hidden: Tensor
+        if self._penultimate:
+            hidden = encoded.hidden_states[-(clip_skip + 2)]
+        elif clip_skip:
+            norm = getattr(self._encoder, "text_model", self._encoder).final_layer_norm
+            hidden = norm(encoded.hidden_states[-(clip_skip + 1)])
+        else:
+            hidden = encoded.last_hidden_state
+        return hidden
+
+    def _pooled(self, encoded: Any) -> Tensor | None:
+        pooled: Tensor | None = getattr(encoded, "text_embeds", None)
+        return None if pooled is None else pooled[0]
 
 
 def match_by_windows(
@@ -82,3 +123,15 @@ def match_by_windows(
 
     tokens = max(prompt.tokens, negative.tokens)
     return lengthened(prompt, tokens), lengthened(negative, tokens)
+
+
+def joined(encoded: Sequence[EncodedPrompt], *, dtype: torch.dtype) -> EncodedPrompt:
+    """One prompt as several encoders have it, side by side. What is pooled is the last encoder's.
+
+    Encoders of one family share their vocabulary, so that a prompt has as many tokens for each.
+    """
+    pooled = encoded[-1].pooled
+    return EncodedPrompt(
+        hidden_states=torch.cat([each.hidden_states for each in encoded], dim=1).to(dtype),
+        pooled=None if pooled is None else pooled.to(dtype),
+    )

@@ -5,8 +5,8 @@ Plain data: importing this loads neither torch nor diffusers, so the server can 
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS, SchedulerChoice
 
@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 class FamilyEntry:
     """What there is to know of a family before one of its models is loaded."""
 
+    title: str
+    """As people call it."""
     module: str
     """Of this package."""
     class_name: str
     schedulers: Mapping[str, SchedulerChoice]
     """Names of the API that it runs with."""
+    types: frozenset[str] = frozenset({"base"})
+    """Of its checkpoints, those that it runs: base, inpainting."""
+    scheduler_config: Mapping[str, Any] = field(default_factory=dict)
+    """What takes the place of the checkpoint's own scheduler configuration. Checkpoints that are distilled to few steps
+    come as single files, too, which say nothing of how those steps are to be spaced."""
 
     def load_class(self) -> "type[Family]":
         """The class of the family's models. Imports torch."""
@@ -33,11 +40,33 @@ class FamilyEntry:
 
 
 _STABLE_DIFFUSION = FamilyEntry(
-    module="stable_diffusion", class_name="StableDiffusion", schedulers=STABLE_DIFFUSION_SCHEDULERS
+    title="Stable Diffusion",
+    module="stable_diffusion",
+    class_name="StableDiffusion",
+    schedulers=STABLE_DIFFUSION_SCHEDULERS,
 )
+_STABLE_DIFFUSION_XL = FamilyEntry(
+    title="SDXL",
+    module="stable_diffusion_xl",
+    class_name="StableDiffusionXL",
+    schedulers=STABLE_DIFFUSION_SCHEDULERS,
+)
+_FROM_THE_END = {"timestep_spacing": "trailing"}
+"""Steps counted from the noise: Lin et al., arXiv:2305.08891, section 3.3. With a few steps, all the difference."""
 
 FAMILY_OF_ARCHITECTURE: Mapping[str, FamilyEntry] = {
     "sd1x": _STABLE_DIFFUSION,
+    "sd1xlcm": _STABLE_DIFFUSION,
+    "sdhyper": replace(_STABLE_DIFFUSION, scheduler_config=_FROM_THE_END),
     "sd2x": _STABLE_DIFFUSION,
+    "sdxl": _STABLE_DIFFUSION_XL,
+    "sdxldistilled": _STABLE_DIFFUSION_XL,
+    "sdxlhyper": replace(_STABLE_DIFFUSION_XL, scheduler_config=_FROM_THE_END),
+    "sdxllcm": _STABLE_DIFFUSION_XL,
+    "sdxllightning": replace(_STABLE_DIFFUSION_XL, scheduler_config=_FROM_THE_END),
+    "sdxlturbo": replace(_STABLE_DIFFUSION_XL, scheduler_config=_FROM_THE_END),
+    "pony": _STABLE_DIFFUSION_XL,
+    "illustrious": _STABLE_DIFFUSION_XL,
+    "noobai": _STABLE_DIFFUSION_XL,
 }
 """By the architecture names of the catalogue. Its keys are the architectures that this version can run."""

@@ -24,6 +24,8 @@ class Row:
     """(channels, height, width) in latent pixels, scaled for the model."""
     timestep: float
     prompt: EncodedPrompt
+    negative: bool = False
+    """Whether this is the unconditional row of classifier-free guidance."""
     guidance_scale: float
     """Only read by models that take guidance as an input, such as latent consistency models."""
 
@@ -64,12 +66,18 @@ class Family(Protocol):
         ...
 
     def encode_prompt(
-        self, prompt: str, *, clip_skip: int = 0, weighting: PromptWeighting | None = None
+        self,
+        prompt: str,
+        *,
+        negative: bool = False,
+        clip_skip: int = 0,
+        weighting: PromptWeighting | None = None,
     ) -> EncodedPrompt:
         """What the model is told of a prompt.
 
         Args:
             prompt: any text, also empty, of any length.
+            negative: whether it is what the picture is led away from.
             clip_skip: how many of the encoder's last layers to leave out, beyond those that the family always does.
             weighting: syntax of the weights within the prompt; None for plain text.
 

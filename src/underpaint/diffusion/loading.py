@@ -1,5 +1,6 @@
 """Files of a checkpoint to networks in memory, and nothing but safetensors opened on the way."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,7 @@ def _load(location: Path, layout: PipelineLayout, *, config: str | Path | None, 
         text_encoders = {
             name: _load_text_encoder(location / name, class_name, dtype=dtype)
             for name, class_name in layout.text_encoders.items()
+            if name not in _left_out(location)
         }
         pipeline = pipeline_class.from_pretrained(
             location,
@@ -77,7 +79,8 @@ def _load(location: Path, layout: PipelineLayout, *, config: str | Path | None, 
     lacking = [
         f"{component}.{name}"
         for component in (layout.denoiser, "vae", *layout.text_encoders)
-        for name, weights in getattr(pipeline, component).named_parameters()
+        if (network := getattr(pipeline, component)) is not None
+        for name, weights in network.named_parameters()
         if weights.is_meta
     ]
     _require_all_weights(lacking)
@@ -108,8 +111,16 @@ def _require_all_weights(lacking: Sequence[str]) -> None:
 def _require_vocabularies(folder: Path, layout: PipelineLayout) -> None:
     # Without one transformers makes a tokenizer that knows no words.
     for tokenizer in layout.tokenizers:
-        if not any((folder / tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        if tokenizer not in _left_out(folder) and not any(
+            (folder / tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")
+        ):
             raise FileNotFoundError(f"the vocabulary of its {tokenizer} is missing")
+
+
+def _left_out(folder: Path) -> set[str]:
+    """Components that checkpoints of the family may have, and that this one says it does without."""
+    index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    return {name for name, parts in index.items() if parts == [None, None]}
 
 
 def _variant(component: Path) -> str | None:

@@ -8,6 +8,7 @@ states of each token are multiplied by its weight.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 from torch import Tensor
@@ -79,14 +80,16 @@ def _merged(fragments: list[tuple[str, float]]) -> list[tuple[str, float]]:
     return merged
 
 
-def compel_hidden_states(tokenizer: Any, text_encoder: Any, prompt: str, *, clip_skip: int) -> Tensor:
+def compel_hidden_states(
+    tokenizer: Any, text_encoder: Any, prompt: str, *, layer: Callable[[Any], Tensor]
+) -> Tensor:
     """Hidden states, (tokens, width), of a prompt of any length in compel's notation.
 
     Args:
         tokenizer: of the encoder.
-        text_encoder: a CLIPTextModel.
+        text_encoder: a CLIPTextModel, with or without a projection.
         prompt: in compel's notation.
-        clip_skip: how many of the encoder's last layers to leave out.
+        layer: takes the hidden states that count, (rows, tokens, width), out of what the encoder returns.
 
     Raises:
         PromptSyntaxError: compel cannot read the prompt.
@@ -95,7 +98,7 @@ def compel_hidden_states(tokenizer: Any, text_encoder: Any, prompt: str, *, clip
 
     compel = Compel(
         tokenizer,
-        _SkippingEncoder(text_encoder, clip_skip),
+        _LayeredEncoder(text_encoder, layer),
         truncate_long_prompts=False,
         dtype_for_device_getter=lambda _device: text_encoder.dtype,
     )
@@ -108,21 +111,17 @@ def compel_hidden_states(tokenizer: Any, text_encoder: Any, prompt: str, *, clip
     return encoded[0]
 
 
-class _SkippingEncoder:
-    """A text encoder whose last layers are left out, for compel, which by itself can leave out one at most."""
+class _LayeredEncoder:
+    """A text encoder that gives the hidden states of one layer as its last, for compel, which knows few layers."""
 
-    def __init__(self, text_encoder: Any, clip_skip: int) -> None:
+    def __init__(self, text_encoder: Any, layer: Callable[[Any], Tensor]) -> None:
         self._text_encoder = text_encoder
-        self._clip_skip = clip_skip
+        self._layer = layer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._text_encoder, name)
 
     def __call__(self, ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Any:
-        encoded = self._text_encoder(
-            ids, attention_mask, output_hidden_states=self._clip_skip > 0, return_dict=True
-        )
-        if self._clip_skip:
-            norm = getattr(self._text_encoder, "text_model", self._text_encoder).final_layer_norm
-            encoded.last_hidden_state = norm(encoded.hidden_states[-(self._clip_skip + 1)])
+        encoded = self._text_encoder(ids, attention_mask, output_hidden_states=True, return_dict=True)
+        encoded.last_hidden_state = self._layer(encoded)
         return encoded

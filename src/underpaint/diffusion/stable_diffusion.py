@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
-from underpaint.diffusion.clip_text import ClipText, match_by_windows
+from underpaint.diffusion.clip_text import ClipText, joined, match_by_windows
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.loading import PipelineLayout, load_pipeline
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
-LAYOUT = PipelineLayout(
-    pipeline="StableDiffusionPipeline",
-    denoiser="unet",
-    text_encoders={"text_encoder": "CLIPTextModel"},
-    tokenizers=("tokenizer",),
-    options={"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
-)
-
 
 class StableDiffusion:
     """A loaded checkpoint. Stateless between calls: everything about a request is in the request."""
 
+    layout: ClassVar = PipelineLayout(
+        pipeline="StableDiffusionPipeline",
+        denoiser="unet",
+        text_encoders={"text_encoder": "CLIPTextModel"},
+        tokenizers=("tokenizer",),
+        options={"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
+    )
+
     def __init__(self, pipeline: Any, *, device: torch.device) -> None:
-        self._text = ClipText(pipeline.tokenizer, pipeline.text_encoder, device=device)
+        self._text = self._load_text(pipeline, device)
         self._unet: Any = pipeline.unet.to(device).to(memory_format=torch.channels_last).eval()
-        self._autoencoder = Autoencoder(pipeline.vae, device=device)
+        self._autoencoder = self._load_autoencoder(pipeline, device)
         self._device = device
         self._dtype: torch.dtype = self._unet.dtype
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
@@ -53,7 +53,19 @@ class StableDiffusion:
         cls, location: Path, *, config: str | Path | None, device: torch.device, dtype: torch.dtype
     ) -> Self:
         """See `Family.load`."""
-        return cls(load_pipeline(location, LAYOUT, config=config, dtype=dtype), device=device)
+        pipeline = load_pipeline(location, cls.layout, config=config, dtype=dtype)
+        try:
+            return cls(pipeline, device=device)
+        except (AttributeError, TypeError) as failure:
+            message = f"{location.name} cannot be loaded: it is of another architecture ({failure})"
+            raise ModelLoadError(message) from failure
+
+    def _load_text(self, pipeline: Any, device: torch.device) -> Sequence[ClipText]:
+        """The text encoders, whose hidden states are joined token by token."""
+        return [ClipText(pipeline.tokenizer, pipeline.text_encoder, device=device)]
+
+    def _load_autoencoder(self, pipeline: Any, device: torch.device) -> Autoencoder:
+        return Autoencoder(pipeline.vae, device=device)
 
     def latent_shape(self, *, width_px: int, height_px: int) -> tuple[int, int, int, int]:
         """(1, channels, height, width) of the latents of a picture."""
@@ -61,11 +73,16 @@ class StableDiffusion:
         return (1, self.latent_channels, height_px // scale, width_px // scale)
 
     def encode_prompt(
-        self, prompt: str, *, clip_skip: int = 0, weighting: PromptWeighting | None = None
+        self,
+        prompt: str,
+        *,
+        negative: bool = False,
+        clip_skip: int = 0,
+        weighting: PromptWeighting | None = None,
     ) -> EncodedPrompt:
-        """See `Family.encode_prompt`."""
-        hidden = self._text.hidden_states(prompt, clip_skip=clip_skip, weighting=weighting)
-        return EncodedPrompt(hidden_states=hidden.to(self._dtype))
+        """See `Family.encode_prompt`. Negative prompts are encoded like others."""
+        encoded = [text.encode(prompt, clip_skip=clip_skip, weighting=weighting) for text in self._text]
+        return joined(encoded, dtype=self._dtype)
 
     def match_prompts(
         self, prompt: EncodedPrompt, negative: EncodedPrompt
@@ -92,9 +109,14 @@ class StableDiffusion:
             timesteps,
             encoder_hidden_states=prompts,
             timestep_cond=guidance,
+            added_cond_kwargs=self._added_conditions(rows),
             return_dict=False,
         )[0]
         return predicted.float().cpu()
+
+    def _added_conditions(self, rows: Sequence[Row]) -> Mapping[str, Tensor] | None:
+        """What the UNet is told besides prompts and timesteps, each (rows, ...)."""
+        return None
 
     @property
     def guidance_is_an_input(self) -> bool:

@@ -28,10 +28,14 @@ class _Leg:
         number: int,
         generator: torch.Generator,
     ) -> None:
-        choice = FAMILY_OF_ARCHITECTURE[request.model.architecture].schedulers[asked.scheduler]
+        family = FAMILY_OF_ARCHITECTURE[request.model.architecture]
         # Not one noise twice: what is the same in every pass adds up.
         seed = (request.seed + number) % 2**63
-        scheduler = build_scheduler(choice, model.scheduler_config, seed=seed)
+        scheduler = build_scheduler(
+            family.schedulers[asked.scheduler],
+            {**model.scheduler_config, **family.scheduler_config},
+            seed=seed,
+        )
         strength = None if request.picture is None and number == 0 else asked.strength
         self.sampler = Sampler(scheduler, steps=asked.steps, strength=strength, generator=generator)
         self.from_noise = strength is None or strength >= 1.0
@@ -97,8 +101,14 @@ class Trajectory:
         scaled = self._scaled = sampler.model_input(self._latents)[0]
         timestep = sampler.timestep
         return [
-            Row(latents=scaled, timestep=timestep, prompt=prompt, guidance_scale=self._leg.guidance_scale)
-            for prompt in self._leg.prompts
+            Row(
+                latents=scaled,
+                timestep=timestep,
+                prompt=prompt,
+                negative=position > 0,
+                guidance_scale=self._leg.guidance_scale,
+            )
+            for position, prompt in enumerate(self._leg.prompts)
         ]
 
     def advance(self, predictions: Tensor) -> None:
@@ -197,10 +207,12 @@ def _encoded_picture(
 def _encoded_prompts(
     asked: Pass, request: JobRequest, model: Family, encodings: ByteBudgetCache
 ) -> tuple[EncodedPrompt, ...]:
-    def encoded(prompt: str, clip_skip: int) -> EncodedPrompt:
+    def encoded(prompt: str, clip_skip: int, *, negative: bool = False) -> EncodedPrompt:
         made: EncodedPrompt = encodings.get_or_make(
-            ("prompt", request.model, prompt, clip_skip, request.prompt_weighting),
-            lambda: model.encode_prompt(prompt, clip_skip=clip_skip, weighting=request.prompt_weighting),
+            ("prompt", request.model, prompt, negative, clip_skip, request.prompt_weighting),
+            lambda: model.encode_prompt(
+                prompt, negative=negative, clip_skip=clip_skip, weighting=request.prompt_weighting
+            ),
             lambda made: made.size_bytes,
         )
         return made
@@ -209,4 +221,4 @@ def _encoded_prompts(
     if model.guidance_is_an_input or not uses_guidance(asked.guidance_scale):
         return (prompt,)
     # As in diffusers, the negative prompt goes through all layers.
-    return model.match_prompts(prompt, encoded(asked.negative_prompt, 0))
+    return model.match_prompts(prompt, encoded(asked.negative_prompt, 0, negative=True))

@@ -10,8 +10,8 @@ from underpaint.engine.messages import JobRequest, Mask, ModelReference, Picture
 from underpaint.engine.messages import Pass as EnginePass
 from underpaint.wire import Pass, PromptWeighting
 
-RUNNABLE_ARCHITECTURES = frozenset(FAMILY_OF_ARCHITECTURE)
-"""Architectures that the engine can run, by the catalogue's names."""
+RUNNABLE_ARCHITECTURES = {name: family.types for name, family in FAMILY_OF_ARCHITECTURE.items()}
+"""Architectures that the engine can run, by the catalogue's names, each with the types of checkpoints that it can."""
 LARGEST_SEED = 2**63 - 1
 
 
