@@ -26,6 +26,7 @@ class ServerProcess:
 
     Args:
         folder: Where its data and its log lie.
+        port: To listen on; 0 for any that is free.
     """
 
     folder: Path
@@ -57,8 +58,13 @@ class ServerProcess:
         """Everything the server has printed so far."""
         return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
 
-    def __enter__(self) -> Self:
-        self.port = unused_port()
+    def start(self) -> None:
+        """Start it, also again after its end: on the same port, with the same data.
+
+        Raises:
+            ServerFailed: It was not ready in time.
+        """
+        self.port = self.port or unused_port()
         command = underpaint(
             "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data_folder),
             "--alias", "runware:101@1=underpaint:1@1",
@@ -73,6 +79,9 @@ class ServerProcess:
             self.process.kill()
             self.process.wait()
             raise
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *raised: object) -> None:

@@ -1,12 +1,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from underpaint.server.app import create_app
+from underpaint.settings import Settings
+
 from .conftest import Listening, Running, image_task, until
+from .fake_studio import FakeStudio
 
 BEARER = {"Authorization": "Bearer any"}
 
@@ -315,10 +320,24 @@ async def test_a_full_queue_says_when_to_come_back(http: httpx.AsyncClient) -> N
     assert int(reply.headers["retry-after"]) > 0
 
 
-async def test_the_landing_page_loads_nothing(http: httpx.AsyncClient) -> None:
-    for path in ("/", "/v1"):
-        page = await http.get(path)
-        assert page.status_code == 200
-        assert "Underpaint" in page.text
-        assert "src=" not in page.text
-        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+async def test_browsers_get_the_playground(http: httpx.AsyncClient) -> None:
+    page = await http.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<title>Underpaint</title>" in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    again = await http.get("/", headers={"If-None-Match": page.headers["etag"]})
+    assert again.status_code == 304
+    led = await http.get("/v1")
+    assert led.headers["location"] == "./"
+
+
+async def test_pictures_of_the_public_url_are_shown(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, public_url="https://paint.example/api")
+    app = create_app(settings, studio_factory=FakeStudio().open)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            policy = (await client.get("/")).headers["content-security-policy"]
+    assert "img-src 'self' https://paint.example data: blob:" in policy
+    assert "connect-src 'self' https://paint.example;" in policy

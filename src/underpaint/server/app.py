@@ -22,9 +22,9 @@ from underpaint.server.health import get_health, get_metrics, get_readiness
 from underpaint.server.http import delete_task, post_tasks
 from underpaint.server.images import get_image
 from underpaint.server.keys import KeyRing
-from underpaint.server.landing import get_landing
 from underpaint.server.limits import limits_of
 from underpaint.server.metrics import Metrics
+from underpaint.server.pages import page_routes
 from underpaint.server.replies import error_response
 from underpaint.server.services import Services
 from underpaint.server.sessions import Sessions
@@ -82,10 +82,9 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
         finally:
             access.close()
 
-    routes: list[BaseRoute] = []
+    routes: list[BaseRoute] = page_routes()
     for path in TASK_PATHS:
         routes += [
-            Route(path, get_landing, methods=["GET"]),
             Route(path, post_tasks, methods=["POST"]),
             WebSocketRoute(path, serve_socket),
         ]

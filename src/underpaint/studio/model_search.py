@@ -29,6 +29,12 @@ def search_models(task: ModelSearchTask, catalog: Catalog) -> Reply:
     return Reply(data=(found.item(),))
 
 
+def _comment(entry: ModelEntry) -> str:
+    """What the API has one field for: what the model is, and what it is good at."""
+    good_for = f"Good for {entry.good_for}." if entry.good_for else ""
+    return f"{entry.comment} {good_for}".strip()
+
+
 def _found(entry: ModelEntry) -> FoundModel:
     common = FoundModel(
         air=entry.air,
@@ -38,7 +44,7 @@ def _found(entry: ModelEntry) -> FoundModel:
         architecture=entry.architecture,
         tags=entry.tags,
         private=entry.private,
-        comment=entry.comment,
+        comment=_comment(entry),
         conditioning=entry.conditioning,
         hero_image=entry.hero_image_url,
         positive_trigger_words=entry.trigger_words or None,

@@ -1,0 +1,44 @@
+// The present settings as a task, and as programs that send it.
+
+import { pretty } from "./wire.js";
+
+const TASK_UUID = "00000000-0000-4000-8000-000000000000";
+
+const quotedForShell = (text) => text.replaceAll("'", "'\\''");
+const indented = (text, by) => text.replaceAll("\n", `\n${" ".repeat(by)}`);
+
+/** Python's literals from JSON's: the same but for true, false and null. */
+function python(parameters) {
+  const lines = Object.entries(parameters).map(([name, value]) => {
+    const literal = typeof value === "boolean" ? (value ? "True" : "False") : name === "seed" ? value : JSON.stringify(value);
+    return `    "${name}": ${literal},`;
+  });
+  return `{\n${lines.join("\n")}\n}`;
+}
+
+/** [{ name, note, text }] for each language. `base` is the server's address, `key` what to show in place of the key. */
+export function programs({ parameters, seedImage, base, key }) {
+  const task = { taskType: "imageInference", taskUUID: TASK_UUID, ...parameters, seedImage };
+  const api = new URL("v1", base).href;
+  const { taskUUID, ...rest } = task;
+  const fresh = pretty([{ ...rest, taskUUID: "$UUID" }]);
+  const image = seedImage.includes("-") ? "The photo is named by its UUID on this server." : "Put the UUID, URL or data URI of a picture in place of SEED_IMAGE.";
+  return [
+    { name: "Task", note: `${image} Every task has a taskUUID of its own.`, text: pretty([task]) },
+    {
+      name: "curl",
+      note: image,
+      text: `UUID=$(python3 -c 'import uuid; print(uuid.uuid4())')\ncurl ${api} \\\n  -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' \\\n  -d '${quotedForShell(fresh).replace('"$UUID"', `"'$UUID'"`)}'`,
+    },
+    {
+      name: "Python",
+      note: `pip install requests. ${image}`,
+      text: `import uuid\n\nimport requests\n\ntask = ${python(rest)}\nreply = requests.post(\n    "${api}",\n    headers={"Authorization": "Bearer ${key}"},\n    json=[{**task, "taskUUID": str(uuid.uuid4())}],\n)\nfor item in reply.json()["data"]:\n    print(item["imageURL"], item["seed"])`,
+    },
+    {
+      name: "JavaScript",
+      note: image,
+      text: `const task = ${indented(pretty(rest), 0)};\nconst reply = await fetch("${api}", {\n  method: "POST",\n  headers: { Authorization: "Bearer ${key}", "Content-Type": "application/json" },\n  body: JSON.stringify([{ ...task, taskUUID: crypto.randomUUID() }]),\n});\nfor (const { imageURL, seed } of (await reply.json()).data) console.log(imageURL, seed);`,
+    },
+  ];
+}

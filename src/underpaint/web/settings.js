@@ -1,0 +1,190 @@
+// The form: its fields are named as the API's parameters, and an error of a parameter appears at its field.
+
+import { el, find, notify } from "./dom.js";
+import { sameShape, sizesFor } from "./sizes.js";
+import { recall, remember } from "./storage.js";
+
+const SLIDERS = ["strength", "CFGScale", "steps", "numberResults"];
+const FIELDS = ["positivePrompt", "negativePrompt", "scheduler", "width", "height", "fit", "seed", "outputFormat"];
+const IDEAS = ["charcoal sketch, rough paper", "cyberpunk, neon lights at night", "autumn, orange and red leaves", "vaporwave style, pink and cyan", "black and white line art"];
+
+export class Settings {
+  #form = find("settings");
+  #ratio = 1.5;
+  #side = 512;
+  #changed = () => {};
+
+  constructor() {
+    for (const name of SLIDERS) this.#pair(name);
+    const prompt = find("positivePrompt");
+    find("ideas").append(
+      ...IDEAS.map((idea) =>
+        el("button", { type: "button", title: idea, onclick: () => this.set({ positivePrompt: idea }) }, idea.split(",")[0]),
+      ),
+    );
+    this.#form.addEventListener("input", (event) => {
+      this.clearError(event.target.closest("[data-parameter]"));
+      this.#refresh();
+    });
+    prompt.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
+    });
+    // Whoever types a seed wants that one.
+    find("seed").addEventListener("input", (event) => (find("seed-locked").checked = event.target.value.trim() !== ""));
+    find("seed-locked").addEventListener("change", () => this.#refresh());
+    this.set(recall("settings", {}));
+    find("more").open = recall("more", false);
+    find("more").addEventListener("toggle", () => remember("more", find("more").open));
+  }
+
+  /** `changed` is called after every change, by hand or not. */
+  onChange(changed) {
+    this.#changed = changed;
+    this.#refresh();
+  }
+
+  /** A range and a number that show one value. The number may be anything: the server says what is wrong with it. */
+  #pair(name) {
+    const range = find(name);
+    const number = find(`${name}-number`);
+    number.value = range.value;
+    range.addEventListener("input", () => (number.value = range.value));
+    number.addEventListener("input", () => number.value !== "" && (range.value = number.value));
+  }
+
+  /** The parameters of a task, without its model and pictures. What is left empty is left to the server. */
+  read() {
+    const parameters = {};
+    for (const name of FIELDS) {
+      const value = find(name).value.trim();
+      if (value !== "") parameters[name] = value;
+    }
+    for (const name of [...SLIDERS, "width", "height"]) {
+      const value = find(SLIDERS.includes(name) ? `${name}-number` : name).value;
+      if (value !== "") parameters[name] = Number(value);
+      else delete parameters[name];
+    }
+    if (!this.seedLocked) delete parameters.seed;
+    if (parameters.seed && !/^\d+$/.test(parameters.seed)) parameters.seed = Number(parameters.seed) || 0;
+    if (parameters.scheduler === "Default") delete parameters.scheduler;
+    if (find("fit-field").hidden) parameters.fit = "cover";
+    if (parameters.numberResults === 1) delete parameters.numberResults;
+    if (parameters.outputFormat === "JPG") delete parameters.outputFormat;
+    return parameters;
+  }
+
+  /** Puts parameters into the form, and leaves the others as they are. */
+  set(parameters) {
+    for (const name of [...FIELDS, ...SLIDERS]) {
+      const value = parameters[name];
+      if (value === undefined || value === null) continue;
+      if (name === "scheduler" && ![...find(name).options].some((option) => option.value === value)) {
+        find(name).append(el("option", {}, String(value)));
+      }
+      find(name).value = value;
+      if (SLIDERS.includes(name)) find(`${name}-number`).value = value;
+    }
+    if (parameters.seed !== undefined) find("seed-locked").checked = true;
+    this.#refresh();
+  }
+
+  /** Puts in how a picture was made: what it does not say has its default. */
+  setAll(parameters) {
+    this.set({ negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", ...parameters });
+    const { width, height } = parameters;
+    if (parameters.negativePrompt || parameters.scheduler || (width && height)) find("more").open = true;
+  }
+
+  get seedLocked() {
+    return find("seed-locked").checked;
+  }
+
+  /** Shows the seed of the newest picture, so that locking it keeps that one. */
+  showSeed(seed) {
+    if (!this.seedLocked) find("seed").value = seed;
+  }
+
+  /** Suggests sizes for a photo's shape, and takes the middle one. */
+  suit(ratio, { keepSize = false } = {}) {
+    this.#ratio = ratio;
+    const sizes = sizesFor(ratio, this.#side);
+    find("sizes").replaceChildren(
+      ...sizes.map(({ name, width, height }) =>
+        el("button", { type: "button", title: `${width} × ${height}`, "data-size": `${width}x${height}`, onclick: () => this.set({ width, height }) }, name),
+      ),
+    );
+    const { width, height } = sizes.find(({ name }) => name === "M") ?? sizes[0];
+    if (keepSize) this.#refresh();
+    else this.set({ width, height });
+  }
+
+  /** What another model wants. */
+  adopt(model, { keepValues = false } = {}) {
+    this.#side = Math.sqrt((model.defaultWidth ?? 512) * (model.defaultHeight ?? 512));
+    if (!keepValues) {
+      this.set({ steps: model.defaultSteps, CFGScale: model.defaultCFG, scheduler: model.defaultScheduler ?? "Default" });
+    }
+    this.suit(this.#ratio, { keepSize: keepValues });
+  }
+
+  #refresh() {
+    for (const name of SLIDERS) {
+      const range = find(name);
+      const share = (range.value - range.min) / (range.max - range.min);
+      range.style.setProperty("--fill", `${share * 100}%`);
+    }
+    const { strength, steps, width, height } = this.read();
+    const ran = strength > 0 ? Math.max(1, Math.round(steps * strength)) : 0;
+    find("strength-steps").textContent = strength >= 0 && steps >= 1 ? `runs ${ran} of ${steps} steps` : "";
+    find("fit-field").hidden = !(width && height) || sameShape(width, height, this.#ratio);
+    for (const chip of find("sizes").children) {
+      chip.setAttribute("aria-pressed", chip.dataset.size === `${width}x${height}`);
+    }
+    for (const chip of find("ideas").children) {
+      chip.setAttribute("aria-pressed", chip.title === find("positivePrompt").value);
+    }
+    remember("settings", { ...this.#kept(), ...this.read() });
+    this.#changed();
+  }
+
+  #kept() {
+    return { negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG" };
+  }
+
+  /** Shows an error at the field that it concerns, and elsewhere if there is none. */
+  showError(error) {
+    const fields = [...this.#form.querySelectorAll("[data-parameter]")];
+    const concerned = fields.filter((field) => field.dataset.parameter.split(" ").some((name) => error.parameters?.includes(name)));
+    if (!concerned.length) return notify(error.message);
+    for (const field of concerned) {
+      const place = field.querySelector(".error");
+      place.id ||= `error-${field.dataset.parameter.replace(/ /g, "-")}`;
+      place.textContent = error.message;
+      place.hidden = false;
+      field.classList.add("wrong");
+      for (const control of field.querySelectorAll("input, textarea, select")) {
+        control.setAttribute("aria-invalid", "true");
+        control.setAttribute("aria-errormessage", place.id);
+      }
+      if (find("more").contains(field)) find("more").open = true;
+    }
+    const first = concerned[0].querySelector("input:not([hidden], [type=range]), textarea, select, button");
+    first?.focus();
+    concerned[0].scrollIntoView({ block: "nearest" });
+  }
+
+  clearError(field) {
+    if (!field?.classList.contains("wrong")) return;
+    field.classList.remove("wrong");
+    field.querySelector(".error").hidden = true;
+    for (const control of field.querySelectorAll("[aria-invalid]")) {
+      control.removeAttribute("aria-invalid");
+      control.removeAttribute("aria-errormessage");
+    }
+  }
+
+  clearErrors() {
+    for (const field of this.#form.querySelectorAll(".wrong")) this.clearError(field);
+    notify(null);
+  }
+}

@@ -1,0 +1,87 @@
+"""One browser and one server for all tests of the playground; each test is a visitor of its own."""
+
+import os
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.clients.server_process import ServerProcess, own_variables, underpaint
+
+from .browser import Playground, find_chromium
+
+Visit = Callable[..., Awaitable[Playground]]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program. Without one these tests are skipped; with REQUIRE_BROWSER=1, as on CI, they fail."""
+    found = find_chromium()
+    if found is None:
+        reason = "these tests need Chromium: apt-get install --no-install-recommends chromium"
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        # Without the sandbox it also runs as root, in a container; it opens only our own pages.
+        launched = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server without keys, with the embedded model."""
+    with ServerProcess(folder=tmp_path_factory.mktemp("playground")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, str]]:
+    """A server that wants a key, and the key."""
+    server = ServerProcess(folder=tmp_path_factory.mktemp("keyed"))
+    command = underpaint("keys", "add", "browser", "--data-dir", str(server.data_folder))
+    added = subprocess.run(command, capture_output=True, text=True, env=own_variables(), check=True)
+    with server as running:
+        yield running, added.stdout.strip()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, server: ServerProcess) -> AsyncIterator[Visit]:
+    """Opens pages, each in a profile of its own; at the end nothing may have gone wrong in them."""
+    visitors: list[Playground] = []
+    async with AsyncExitStack() as stack:
+
+        async def visit_one(url: str | None = None, **options: Any) -> Playground:
+            context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+            stack.push_async_callback(context.close)
+            visitor = Playground(await context.new_page(), (url or server.url) + "/")
+            visitor.watch()
+            visitors.append(visitor)
+            return visitor
+
+        yield visit_one
+    assert [complaint for visitor in visitors for complaint in visitor.unexpected()] == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def playground(visit: Visit) -> Playground:
+    """A visitor on a desktop, with the page open."""
+    return await (await visit()).open()
+
+
+@pytest.fixture
+def restartable(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server of the test's own, to be killed and started again."""
+    with ServerProcess(folder=tmp_path) as running:
+        yield running
