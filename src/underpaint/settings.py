@@ -109,6 +109,12 @@ class Settings(BaseModel):
     engine_stall_s: float = Field(
         600, gt=0, description="Seconds without a sign of life after which a busy engine process is replaced."
     )
+    checkpoint_interval_s: float = Field(
+        5,
+        ge=0,
+        description="Seconds that a picture is worked on, at least, between writing down how far it is; after a crash "
+        "or a restart it goes on from there. 0 is after every step.",
+    )
     sync_timeout_s: float = Field(
         600,
         gt=0,

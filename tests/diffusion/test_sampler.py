@@ -7,10 +7,18 @@ import torch
 from torch import Tensor
 
 from tests.checkpoints import EMBEDDED_CHECKPOINT, SD1_SCHEDULER, SD2_SCHEDULER
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
+from underpaint.diffusion.plain_state import PlainState
 from underpaint.diffusion.sampler import Sampler, build_scheduler
-from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS
+from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS, SchedulerChoice
 
 SHAPE = (1, 4, 4, 4)
+ALL_SCHEDULERS = {
+    f"{name} as {choice.class_name}": choice
+    for family in FAMILY_OF_ARCHITECTURE.values()
+    for name, choice in family.schedulers.items()
+}
+"""Of every family: none may hold a state that cannot be kept."""
 EMBEDDED_SCHEDULER = json.loads((EMBEDDED_CHECKPOINT / "scheduler/scheduler_config.json").read_text())
 
 
@@ -21,10 +29,11 @@ def make_sampler(
     strength: float | None,
     config: Mapping[str, Any] = SD1_SCHEDULER,
     seed: int = 1,
+    choice: SchedulerChoice | None = None,
 ) -> tuple[Sampler, Tensor]:
     """A sampler and the latents that it starts from."""
     generator = torch.Generator().manual_seed(seed)
-    scheduler = build_scheduler(STABLE_DIFFUSION_SCHEDULERS[name], config, seed=seed)
+    scheduler = build_scheduler(choice or STABLE_DIFFUSION_SCHEDULERS[name], config, seed=seed)
     sampler = Sampler(scheduler, steps=steps, strength=strength, generator=generator)
     if strength is None:
         return sampler, sampler.start_from_noise(SHAPE)
@@ -54,6 +63,23 @@ def test_every_name_works_with_models_that_predict_v(name: str, config: Mapping[
     for strength in (None, 0.5):
         sampler, latents = make_sampler(name, steps=8, strength=strength, config=config)
         assert torch.isfinite(walk(sampler, latents)).all()
+
+
+@pytest.mark.parametrize("choice", ALL_SCHEDULERS.values(), ids=ALL_SCHEDULERS)
+def test_a_walk_that_is_interrupted_anywhere_ends_as_if_it_were_not(choice: SchedulerChoice) -> None:
+    for strength in (None, 0.7):
+        sampler, latents = make_sampler("", steps=5, strength=strength, choice=choice)
+        kept = []
+        while sampler.forwards_left:
+            kept.append(PlainState.of((latents, sampler.state())).to_bytes())
+            latents = sampler.step(torch.tanh(sampler.model_input(latents)), latents)
+
+        for forwards, data in enumerate(kept):
+            resumed, _ = make_sampler("", steps=5, strength=strength, choice=choice)
+            left, state = PlainState.from_bytes(data).value()
+            resumed.restore(state)
+            assert resumed.forwards - resumed.forwards_left == forwards
+            assert torch.equal(walk(resumed, left), latents), forwards
 
 
 @pytest.mark.parametrize("name", STABLE_DIFFUSION_SCHEDULERS)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -23,8 +24,10 @@ LONG = 500
 
 
 @asynccontextmanager
-async def running(*, stall_s: float = 600.0) -> AsyncIterator[EngineProcess]:
-    engine = EngineProcess(OPTIONS, stall_s=stall_s)
+async def running(
+    options: EngineOptions = OPTIONS, *, stall_s: float = 600.0
+) -> AsyncIterator[EngineProcess]:
+    engine = EngineProcess(options, stall_s=stall_s)
     await engine.start()
     try:
         async with asyncio.timeout(200):
@@ -242,3 +245,42 @@ async def test_a_process_that_cannot_start_fails_the_waiting_jobs(
         assert "does not start" in outcome.message
     finally:
         await engine.stop()
+
+
+async def test_a_job_goes_on_from_its_checkpoint_in_the_next_process(
+    sd1_checkpoint: Path, tmp_path: Path
+) -> None:
+    request = job_request("long", sd1_checkpoint, steps=40, checkpoint="long")
+    reports: list[Progress] = []
+
+    def kill_late(report: Progress) -> None:
+        reports.append(report)
+        if report.step == 30 and not any(each.step == 30 for each in reports[:-1]):
+            kill_engine()
+
+    options = replace(OPTIONS, checkpoints=tmp_path, checkpoint_interval_s=0.0, strict_rows=2)
+    async with running(options) as engine:
+        [outcome] = engine.submit([request], on_progress=kill_late)
+        finished = await outcome
+        assert isinstance(finished, Finished)
+        assert engine.restarts == 1
+    whole = Driven(strict_rows=2)
+    whole.finish(request)
+    assert finished.picture.tobytes() == whole.picture("long").tobytes()
+    again = [report.step for report in reports][[report.step for report in reports].index(30) + 1 :]
+    assert min(step for step in again if step) > 1, "it began at its beginning"
+
+
+async def test_only_its_parent_ends_the_process(sd1_checkpoint: Path) -> None:
+    """Service managers send SIGTERM to every process of a service; the parent lets jobs finish first."""
+
+    def tell(report: Progress) -> None:
+        if report.step == 1:
+            (child,) = engine_processes(os.getpid())
+            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGINT)
+
+    async with running() as engine:
+        [outcome] = engine.submit([job_request("job", sd1_checkpoint, steps=10)], on_progress=tell)
+        assert isinstance(await outcome, Finished)
+        assert engine.restarts == 0

@@ -1,6 +1,7 @@
 """What a stopped or crashed server leaves unfinished goes on when it is started again."""
 
 import base64
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from tests.studio.conftest import (
     transformation,
 )
 from underpaint import files
+from underpaint.engine.checkpoint_files import checkpoint_name, checkpoint_path
+from underpaint.files import replace_file
 from underpaint.studio.image_inference import MAX_ATTEMPTS
+from underpaint.studio.options import CHECKPOINTS
 
 
 def question(task: dict[str, object]) -> dict[str, object]:
@@ -71,6 +75,51 @@ async def test_a_task_that_is_there_at_every_crash_is_failed(
     await last.studio.resume()
     assert last.engine.jobs == []
     assert error_of(await last.perform(question(task)))["code"] == "inferenceError"
+
+
+async def test_orderly_stops_do_not_count_against_a_task(open_workplace: Callable[..., Workplace]) -> None:
+    task = transformation(deliveryMethod="async")
+    first = open_workplace()
+    await crash_while_working(first, task)
+    await first.studio.drain(grace_s=0)
+    for _ in range(MAX_ATTEMPTS):
+        workplace = open_workplace()
+        workplace.engine.holding = True
+        await workplace.studio.resume()
+        await workplace.engine.begun.wait()
+        await workplace.studio.drain(grace_s=0)
+    last = open_workplace()
+    await last.studio.resume()
+    assert item_of(await last.perform(question(task), hold_s=60))["status"] == "success"
+
+
+async def test_every_attempt_at_a_picture_has_one_checkpoint_which_goes_with_the_task(
+    open_workplace: Callable[..., Workplace], tmp_path: Path
+) -> None:
+    before, task = open_workplace(), transformation(deliveryMethod="async", numberResults=2)
+    await crash_while_working(before, task)
+    names = [job.checkpoint for job in before.engine.jobs]
+    assert None not in names
+    assert len(set(names)) == 2
+    files = [checkpoint_path(tmp_path / CHECKPOINTS, str(name)) for name in names]
+    stray = checkpoint_path(tmp_path / CHECKPOINTS, checkpoint_name("", "of another task", 0))
+    for file in (*files, stray):
+        replace_file(file, b"left by the engine")
+        os.utime(file, (0, 0))
+
+    after = open_workplace()
+    await after.studio._inference.sweep()
+    assert stray.exists(), "until it is known which tasks go on"
+    after.engine.holding = True
+    await after.studio.resume()
+    await after.engine.begun.wait()
+    assert [job.checkpoint for job in after.engine.jobs] == names
+    await after.studio._inference.sweep()
+    assert not stray.exists()
+    assert all(file.exists() for file in files)
+    after.engine.release()
+    await after.studio.drain(grace_s=10)
+    assert not any(file.exists() for file in files)
 
 
 async def test_finished_tasks_do_not_run_again(open_workplace: Callable[..., Workplace]) -> None:

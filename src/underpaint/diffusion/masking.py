@@ -45,9 +45,9 @@ class KeptLatents:
 
     def __init__(self, latents: Tensor, mask: Tensor, noise: Tensor) -> None:
         """Take the encoded seed picture, (1, channels, height, width), its `latent_mask`, and the request's noise."""
-        self._latents, self._mask, self._noise = latents, mask, noise
+        self._latents, self._mask, self.noise = latents, mask, noise
 
     def put_back(self, latents: Tensor, sampler: Sampler) -> Tensor:
         """Latents as they are inside the mask, and as the seed picture's would be now outside of it."""
-        kept = sampler.noised_to_here(self._latents, self._noise)
+        kept = sampler.noised_to_here(self._latents, self.noise)
         return (1.0 - self._mask) * kept + self._mask * latents

@@ -17,6 +17,10 @@ from underpaint.diffusion.strength import steps_to_run
 
 _SIGMA_SPACINGS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
+_MADE_AGAIN = frozenset({"_internal_dict", "noise_sampler"})
+"""Attributes of diffusers' schedulers that are not state: the configuration, and the Brownian tree of DPM++ SDE, which
+is a function of the request's seed and does not depend on what it was asked before."""
+
 
 def build_scheduler(choice: SchedulerChoice, config: Mapping[str, Any], *, seed: int) -> Any:
     """A fresh diffusers scheduler for one request.
@@ -139,6 +143,20 @@ class Sampler:
             )[0]
         self._position += 1
         return moved
+
+    def state(self) -> dict[str, Any]:
+        """How far it is, in plain values and tensors, to be copied before the next step.
+
+        A sampler that was made alike, and is given this by `restore`, walks on as this one does, to the byte.
+        """
+        kept = {name: value for name, value in vars(self._scheduler).items() if name not in _MADE_AGAIN}
+        return {"position": self._position, "noise": self._generator.get_state(), "scheduler": kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `state` gave, in a sampler that has not begun."""
+        vars(self._scheduler).update(state["scheduler"])
+        self._generator.set_state(state["noise"])
+        self._position = state["position"]
 
 
 def _distilled_schedule(scheduler: Any, steps: int) -> dict[str, int]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from underpaint.diffusion.family import Family, ModelLoadError, Row
 from underpaint.diffusion.prompt_weighting import PromptSyntaxError
+from underpaint.engine.checkpoints import Checkpoints
 from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
@@ -65,9 +66,12 @@ class Engine:
         self._profile = PassProfile()
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
+        dtype = choose_dtype(options.dtype, self.device)
+        self._checkpoints = Checkpoints(options, self.device, dtype)
+        self._checkpoint_interval_s = options.checkpoint_interval_s
         self._models = LoadedModels(
             device=self.device,
-            dtype=choose_dtype(options.dtype, self.device),
+            dtype=dtype,
             limit=options.models_loaded,
             on_drop=lambda dropped: self._encodings.forget(lambda key: dropped in key),
         )
@@ -95,7 +99,8 @@ class Engine:
     def cancel(self, job_ids: Sequence[str]) -> None:
         """Drop jobs. Those that are finished or unknown are ignored."""
         for job_id in job_ids:
-            if self._jobs.pop(job_id, None):
+            if job := self._jobs.pop(job_id, None):
+                self._checkpoints.forget(job.request)
                 self._emit(Failed(job_id=job_id, code="cancelled", message="the task was cancelled"))
 
     def tick(self) -> None:
@@ -111,6 +116,13 @@ class Engine:
         if batch:
             self._forward(batch)
         self._estimate(candidates)
+
+    def close(self) -> None:
+        """Keep the state of every job that has begun, for whoever goes on with it."""
+        for job in self._jobs.values():
+            if job.trajectory is not None and job.trajectory.steps_done:
+                self._keep(job)
+        self._checkpoints.close()
 
     def _candidates(self) -> list[Candidate]:
         debts = self._shares.debts({job.request.owner for job in self._jobs.values()})
@@ -148,12 +160,35 @@ class Engine:
             self._report(job, loading=True)
         try:
             model = self._models.get(job.request.model)
-            job.trajectory = Trajectory(job.request, model, self._encodings)
+            job.trajectory = self._begun(job.request, model)
+            job.kept_s = time.monotonic()
         except Exception as failure:
             self._fail(job, failure)
             return False
         self._report(job)
         return True
+
+    def _begun(self, request: JobRequest, model: Family) -> Trajectory:
+        """A job at its beginning, or where an earlier process left it."""
+        trajectory = Trajectory(request, model, self._encodings)
+        state = self._checkpoints.read(request)
+        if state is None:
+            return trajectory
+        try:
+            trajectory.restore(state)
+        except Exception as failure:
+            log.warning("job %s cannot go on from its checkpoint: %r", request.job_id, failure)
+            return Trajectory(request, model, self._encodings)
+        log.info("job %s goes on after %d steps", request.job_id, trajectory.steps_done)
+        return trajectory
+
+    def _keep(self, job: Job) -> None:
+        job.kept_s = time.monotonic()
+        try:
+            self._checkpoints.keep(job.request, _trajectory(job).state())
+        except Exception as failure:
+            # It is worth less than the job.
+            log.warning("the state of job %s cannot be kept: %r", job.request.job_id, failure)
 
     def _forward(self, batch: list[Job]) -> None:
         try:
@@ -194,9 +229,12 @@ class Engine:
         self._report(job, preview=preview)
         if not job.forwards_left:
             self._finish(job, model)
+        elif time.monotonic() - job.kept_s >= self._checkpoint_interval_s:
+            self._keep(job)
 
     def _finish(self, job: Job, model: Family) -> None:
         picture = _trajectory(job).paint(model)
+        self._checkpoints.forget(job.request)
         del self._jobs[job.request.job_id]
         self._emit(Finished(job_id=job.request.job_id, picture=picture, steps_run=job.steps))
 
@@ -214,6 +252,7 @@ class Engine:
 
     def _fail(self, job: Job, failure: Exception) -> None:
         del self._jobs[job.request.job_id]
+        self._checkpoints.forget(job.request)
         code: FailureCode = "failed"
         message = f"the engine could not make this picture: {failure}"
         if isinstance(failure, ModelLoadError):

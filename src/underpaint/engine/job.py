@@ -1,6 +1,9 @@
 """A job in the engine: a request and everything that has become of it so far."""
 
 import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +63,7 @@ class Trajectory:
             if steps_of(asked)
         ]
         self._leg, *self._legs_to_come = legs
-        self._steps_behind = 0
+        self._steps_behind = self._passes_behind = 0
         # In the order in which diffusers' pipelines draw: first the autoencoder's noise, then the trajectory's.
         if picture is None:
             shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
@@ -118,8 +121,7 @@ class Trajectory:
         if self._kept is not None:
             self._latents = self._kept.put_back(self._latents, sampler)
         if not sampler.forwards_left and self._legs_to_come:
-            self._steps_behind += sampler.steps
-            self._leg = self._legs_to_come.pop(0)
+            self._next_leg()
             self._latents = self._start(self._latents)
 
     def preview(self, predictions: Tensor, model: Family) -> Picture:
@@ -134,6 +136,29 @@ class Trajectory:
         if self._request.mask is None or self._request.picture is None:
             return painted
         return paste(painted, self._request.picture, self._request.mask)
+
+    def state(self) -> dict[str, Any]:
+        """How far it is, in plain values and tensors, to be copied before the next `advance`."""
+        return {
+            "passes": self._passes_behind,
+            "latents": self._latents,
+            "noise": None if self._kept is None else self._kept.noise,
+            "sampler": self._leg.sampler.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `state` gave, in a trajectory of an equal request that has not begun."""
+        for _ in range(state["passes"]):
+            self._next_leg()
+        self._latents = state["latents"]
+        if self._mask is not None:
+            self._kept = KeptLatents(self._clean, self._mask, state["noise"])
+        self._leg.sampler.restore(state["sampler"])
+
+    def _next_leg(self) -> None:
+        self._steps_behind += self._leg.sampler.steps
+        self._passes_behind += 1
+        self._leg = self._legs_to_come.pop(0)
 
     def _start(self, latents: Tensor) -> Tensor:
         """Latents without noise, of the picture or of the pass before, as the pass that begins takes them up."""
@@ -164,6 +189,8 @@ class Job:
         self.trajectory: Trajectory | None = None
         self.passes_waited = 0
         """Passes since its last one, or since its arrival."""
+        self.kept_s = time.monotonic()
+        """When its state was last kept; before, when it came."""
         self.steps = sum(steps_of(asked) for asked in request.passes)
         """Steps that will run in all passes."""
 

@@ -71,6 +71,8 @@ class JobRequest:
     """What follows on the pass that the request's own values describe, each from the latents of the one before."""
     previews: bool = False
     """Whether progress carries small pictures of what is coming."""
+    checkpoint: str | None = None
+    """Name under which its state is kept between steps, the same at every attempt; None for not at all."""
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -181,5 +183,9 @@ class EngineOptions:
     """If given, every pass has exactly so many rows, which makes pictures byte-identical in any company."""
     encodings_bytes: int = 256 * 2**20
     """Budget for encoded prompts and pictures that are kept for the next job."""
+    checkpoints: Path | None = None
+    """Folder in which the state of unfinished jobs is kept; None for not at all."""
+    checkpoint_interval_s: float = 5.0
+    """Seconds that a job runs between its checkpoints, at least."""
     preload: ModelReference | None = None
     """A model to load before the first job comes."""

@@ -5,6 +5,7 @@ taken for the cause and fails.
 """
 
 import asyncio
+import atexit
 import logging
 import multiprocessing
 import queue
@@ -228,6 +229,8 @@ class _Child:
             target=run_worker, args=(theirs, options, level), name="underpaint-engine", daemon=True
         )
         self._process.start()
+        # Should this process leave without `end`: the child heeds no signal but this one.
+        atexit.register(self.kill)
         # Held only by the child, its end of the pipe closes when the child dies, however that comes about.
         theirs.close()
         self.last_sign_s = time.monotonic()
@@ -245,6 +248,7 @@ class _Child:
         """Wait for the process to leave, by force after `timeout_s`, and give its exit code."""
         self._outbox.put(None)
         self._process.join(timeout_s)
+        atexit.unregister(self.kill)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()

@@ -9,14 +9,20 @@ import queue
 import signal
 import threading
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from underpaint.engine.messages import Cancel, Command, EngineOptions, Event, Ready, Stop, Submit
+
+if TYPE_CHECKING:
+    from underpaint.engine.engine import Engine
 
 
 def run_worker(connection: Connection, options: EngineOptions, log_level: int) -> None:
     """Serve commands until told to stop or until the parent has gone."""
-    # An interrupt from the terminal reaches the whole process group; when to leave is the parent's to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An interrupt from the terminal reaches the whole process group, and service managers tell every process of a
+    # service to end. When to leave is the parent's to say: it lets jobs finish first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=log_level, format="%(levelname)s engine: %(message)s")
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     # The pipe is emptied by a thread of its own, so that the parent never blocks on it while a forward pass runs.
@@ -42,6 +48,13 @@ def _serve(connection: Connection, commands: "queue.SimpleQueue[Command]", optio
 
     engine = Engine(options, emit=emit)
     emit(Ready(device=str(engine.device)))
+    try:
+        _work(engine, commands)
+    finally:
+        engine.close()
+
+
+def _work(engine: "Engine", commands: "queue.SimpleQueue[Command]") -> None:
     while True:
         for command in _waiting(commands, block=not engine.busy):
             match command:

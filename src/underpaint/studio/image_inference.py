@@ -16,6 +16,11 @@ from typing import Any
 from PIL import Image
 
 from underpaint.catalog import Catalog, ModelEntry
+from underpaint.engine.checkpoint_files import (
+    checkpoint_name,
+    remove_checkpoints,
+    remove_stray_checkpoints,
+)
 from underpaint.engine.messages import Failed, Finished
 from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.images import EXTENSIONS, encode_image
@@ -26,6 +31,7 @@ from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.disk import BYTES_PER_PIXEL, DiskBudget
 from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
 from underpaint.studio.making import picture_parameters
+from underpaint.studio.options import CHECKPOINTS
 from underpaint.studio.outlook import Outlook
 from underpaint.studio.pictures import Pictures, PutImage
 from underpaint.studio.preparing import Preparation, Prepared
@@ -40,6 +46,8 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 """Times that a task is begun, across restarts of the server, until it is taken for the cause of them."""
+STRAY_AGE_S = 60.0
+"""A younger checkpoint may be of a task that was accepted only now."""
 _RANDOM_SEED_BITS = 32
 """Drawn seeds stay below 2^32, which every JSON reader keeps exact."""
 _PICTURES = ("seedImage", "maskImage", "inputs")
@@ -79,6 +87,8 @@ class ImageInference:
         self._journal = journal
         self._engine = engine
         self._disk = DiskBudget(settings, pictures)
+        self._checkpoints = settings.data_dir / CHECKPOINTS
+        self._resumed = False
         self._room = Room(results=settings.queue_limit)
         self._runs: dict[tuple[str, str], Run] = {}
         self._arrivals: set[_Arrival] = set()
@@ -239,6 +249,15 @@ class ImageInference:
             except TaskError as error:
                 await self._fail(record, error)
                 await self._discard_seed(record)
+        self._resumed = True
+
+    async def sweep(self) -> None:
+        """Remove what a crash left of jobs that are over."""
+        if self._resumed:
+            names = {job.checkpoint for run in self._runs.values() for job in run.jobs if job.checkpoint}
+            await asyncio.to_thread(
+                remove_stray_checkpoints, self._checkpoints, except_names=names, age_s=STRAY_AGE_S
+            )
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the tasks that are being worked on, for `grace_s` seconds at most."""
@@ -318,7 +337,10 @@ class ImageInference:
         jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)
         made = {result.position for result in record.results}
         positions = tuple(position for position in range(len(jobs)) if position not in made)
-        jobs = tuple(jobs[position] for position in positions)
+        jobs = tuple(
+            replace(jobs[position], checkpoint=checkpoint_name(record.owner, record.task_uuid, position))
+            for position in positions
+        )
         place.results = len(jobs)
         run = Run(record, jobs, cancellation, place, awaited=awaited, positions=positions)
         self._runs[record.owner, record.task_uuid] = run
@@ -365,9 +387,14 @@ class ImageInference:
             del self._runs[record.owner, record.task_uuid]
             run.place.leave()
             run.finished.set()
-        if not run.interrupted:
+        if run.interrupted:
+            # An orderly stop says nothing against the task.
+            await asyncio.to_thread(self._journal.begun_in_vain, record)
+        else:
             # Only now: nobody has to wait for it.
             await self._discard_seed(record)
+            names = [job.checkpoint for job in run.jobs if job.checkpoint is not None]
+            await asyncio.to_thread(remove_checkpoints, self._checkpoints, names)
 
     async def _result(
         self,

@@ -111,6 +111,10 @@ class Journal:
         """Count another attempt."""
         self._update(task, attempts=task.attempts + 1)
 
+    def begun_in_vain(self, task: TaskRecord) -> None:
+        """Take the latest attempt back."""
+        self._update(task, attempts=tasks.c.attempts - 1)
+
     def add_result(
         self,
         task: TaskRecord,

@@ -3,6 +3,9 @@
 from underpaint.engine.messages import EngineOptions, ModelReference
 from underpaint.settings import Settings
 
+CHECKPOINTS = "checkpoints"
+"""In the data folder: unfinished pictures between two steps. Only those that have a name for it are kept."""
+
 
 def engine_options(settings: Settings, *, preload: ModelReference | None = None) -> EngineOptions:
     """Options of an engine; `preload` is a model for it to load before the first job comes."""
@@ -14,5 +17,7 @@ def engine_options(settings: Settings, *, preload: ModelReference | None = None)
         max_rows=settings.max_rows,
         strict_rows=settings.strict_rows if settings.determinism == "strict" else None,
         encodings_bytes=settings.encodings_bytes,
+        checkpoints=settings.data_dir / CHECKPOINTS,
+        checkpoint_interval_s=settings.checkpoint_interval_s,
         preload=preload,
     )

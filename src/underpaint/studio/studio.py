@@ -174,6 +174,7 @@ class Studio:
                     await self._pictures.remove_orphans()
                     next_orphans_s = time.monotonic() + ORPHANS_INTERVAL_S
                 await asyncio.to_thread(self._journal.forget_expired)
+                await self._inference.sweep()
             except Exception:
                 log.exception("removing what has expired failed; trying again later")
             await asyncio.sleep(SWEEP_INTERVAL_S)
