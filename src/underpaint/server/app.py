@@ -17,13 +17,14 @@ from underpaint.claim import claim_database, claim_folder
 from underpaint.database import open_database
 from underpaint.server.access import Access
 from underpaint.server.dispatch import Dispatcher
-from underpaint.server.guard import TASK_PATHS, TASKS_FOLDER, Guard
+from underpaint.server.guard import TASK_PATHS, TASKS_FOLDER, Guard, allowed_at
 from underpaint.server.health import get_health, get_metrics, get_readiness
 from underpaint.server.http import delete_task, post_tasks
 from underpaint.server.images import get_image
 from underpaint.server.keys import KeyRing
 from underpaint.server.limits import limits_of
 from underpaint.server.metrics import Metrics
+from underpaint.server.openapi import get_openapi
 from underpaint.server.pages import page_routes
 from underpaint.server.replies import error_response
 from underpaint.server.services import Services
@@ -94,6 +95,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
         Route("/healthz", get_health, methods=["GET"]),
         Route("/readyz", get_readiness, methods=["GET"]),
         Route("/metrics", get_metrics, methods=["GET"]),
+        Route("/openapi.json", get_openapi, methods=["GET"]),
     ]
     return Starlette(
         routes=routes,
@@ -115,9 +117,11 @@ def _stop_this_process() -> None:
 async def _http_exception(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, HTTPException)
     message = f"{request.method} {request.url.path}: {failure.detail}. Tasks go by POST to / or /v1."
-    return error_response(
-        TaskError("invalidRequest", message, status_code=failure.status_code), failure.headers
-    )
+    headers = dict(failure.headers or {})
+    if failure.status_code == 405 and request.url.path in TASK_PATHS:
+        # Pages and tasks share these paths, as routes of their own that know only their own methods.
+        headers["Allow"] = allowed_at(request.url.path)
+    return error_response(TaskError("invalidRequest", message, status_code=failure.status_code), headers)
 
 
 async def _client_disconnect(request: Request, failure: Exception) -> Response:

@@ -67,7 +67,7 @@ class Guard:
         if reason is not None:
             app = _refused(reason)
         elif request.method == "OPTIONS" and for_tasks:
-            app = Response(status_code=204, headers={"Allow": ALLOWED_METHODS})
+            app = Response(status_code=204, headers={"Allow": allowed_at(scope["path"])})
         else:
             app = self._app
         try:
@@ -85,6 +85,11 @@ async def _why_refused(services: Services, headers: Headers, origin: str | None)
 
 def _refused(reason: str) -> Response:
     return error_response(TaskError("insufficientPermissions", reason))
+
+
+def allowed_at(path: str) -> str:
+    """The methods that the places for tasks know."""
+    return "GET, HEAD, POST, OPTIONS" if path in TASK_PATHS else "DELETE, OPTIONS"
 
 
 def _allow(headers: MutableHeaders, origin: str) -> None:

@@ -14,6 +14,7 @@ from underpaint.wire.image_inference import (
 from underpaint.wire.model_search import ModelSearchTask
 from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
+from underpaint.wire.result_schema import ITEM_TYPES, result_schemas
 from underpaint.wire.results import (
     Acknowledgement,
     AuthenticationResult,
@@ -41,6 +42,7 @@ __all__ = [
     "BLANK_PROMPT",
     "ERROR_CODES",
     "FLOW_SCHEDULER_NAMES",
+    "ITEM_TYPES",
     "MAX_PASSES",
     "MAX_TASKS",
     "SCHEDULER_NAMES",
@@ -86,5 +88,6 @@ __all__ = [
     "parse_request",
     "parse_task",
     "progress_frames",
+    "result_schemas",
     "task_identity",
 ]
