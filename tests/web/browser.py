@@ -59,7 +59,10 @@ class Playground:
         for name, value in parameters.items():
             number = self.page.locator(f"#{name}-number")
             target = number if await number.count() else self.page.locator(f"#{name}")
-            await target.fill(str(value))
+            if await target.evaluate("(field) => field.tagName") == "SELECT":
+                await target.select_option(str(value))
+            else:
+                await target.fill(str(value))
 
     async def quick(self, **parameters: object) -> None:
         """Settings with which a picture takes next to no time."""

@@ -1,12 +1,17 @@
 // The playground: puts the parts of the page together.
 
 import { codeDialog, keyDialog, keyRing } from "./dialogs.js";
-import { announce, counted, find, notify } from "./dom.js";
+import { announce, counted, el, find, notify } from "./dom.js";
 import { ModelPicker } from "./models.js";
 import { Photo, photoOf, receivePhotos } from "./photo.js";
 import { Runs } from "./runs.js";
 import { Settings } from "./settings.js";
-import { chainOf, Shelf } from "./shelf.js";
+import { MaskPainter } from "./mask.js";
+import { parametersOf } from "./metadata.js";
+import { chainOf } from "./passes.js";
+import { sheetDialog } from "./sheetdialog.js";
+import { AXES, newSeed, Sheet } from "./sheets.js";
+import { Shelf } from "./shelf.js";
 import { Stage } from "./stage.js";
 import { history, recall, remember } from "./storage.js";
 import { TaskSocket } from "./socket.js";
@@ -16,11 +21,13 @@ const base = new URL("./", location.href);
 const socket = new TaskSocket(Object.assign(new URL(base), { protocol: base.protocol.replace("http", "ws") }).href, keyRing.key);
 const runs = new Runs(socket);
 const settings = new Settings();
-const shelf = new Shelf(choose);
-const stage = new Stage({ cancel: (run) => runs.cancel(run), useAsPhoto, useSettings, compareWith, show });
+const shelf = new Shelf(choose, repeatPasses);
+const stage = new Stage({ cancel: (run) => runs.cancel(run), useAsPhoto, useSettings, compareWith, show, showSheet });
 const models = new ModelPicker(socket, (model, before) => settings.adopt(model, { keepValues: before || remembered }));
 let remembered = recall("settings", null) !== null && recall("photo", null) !== null;
 let photo = null;
+let mask = null; // of this photo, a Photo of its own
+const sheetsUnderWay = new Map();
 
 // The photo
 
@@ -29,14 +36,46 @@ async function example() {
   return Object.assign(await photoOf(blob, "The example photo"), { isExample: true });
 }
 
-function setPhoto(next, { keepSize = false, hint } = {}) {
+function setPhoto(next, { keepSize = false, hint, maskImage = null } = {}) {
   photo = next;
+  setMask(maskImage);
   find("photo-thumbnail").src = next.url;
   find("photo-name").textContent = next.name;
   find("photo-hint").textContent = hint ?? (next.isExample ? "Drop, paste or choose a photo of yours." : `${next.width} × ${next.height}`);
   settings.clearError(document.querySelector(".photo"));
   settings.suit(next.ratio, { keepSize });
   remember("photo", next.record);
+}
+
+function setMask(next) {
+  mask = next;
+  const button = find("mask-button");
+  button.setAttribute("aria-pressed", String(mask !== null));
+  button.lastElementChild.textContent = mask ? "Masked" : "Mask";
+}
+
+function paintMask() {
+  const done = (painted) => {
+    setMask(painted && new Photo({ ...painted, name: "The mask" }));
+    stage.showPhoto(photo, painted ? "Only the marked part will be painted anew." : null);
+    find("paint").focus();
+  };
+  stage.showPainter(new MaskPainter(photo, done));
+  drawShelf();
+}
+
+/** What a picture that Underpaint made says about itself is offered. */
+async function offerParameters(file) {
+  const parameters = await parametersOf(file);
+  if (!parameters?.positivePrompt) return;
+  const use = () => {
+    notify(null);
+    settings.setAll(parameters);
+    models.choose(parameters.model);
+    find("positivePrompt").focus();
+  };
+  const button = el("button", { type: "button", class: "small", id: "use-metadata", onclick: use }, "Use its settings");
+  notify(`Underpaint made this picture: “${String(parameters.positivePrompt).slice(0, 120)}”.`, { friendly: true, button });
 }
 
 async function receive(file, name) {
@@ -49,18 +88,19 @@ async function receive(file, name) {
   stage.showPhoto(photo);
   drawShelf();
   announce(`${photo.name} is the photo now.`);
+  offerParameters(file);
   // Its way to the server begins while the prompt is written. An error comes again, and is shown, when it is needed.
   const sent = photo;
   await sent.stored(socket).then(() => sent === photo && remember("photo", sent.record), () => {});
 }
 
+function photoOfResult({ imageUUID: uuid, url, parameters: { positivePrompt, width, height } }, name = positivePrompt) {
+  return new Photo({ uuid, url, name, width, height });
+}
+
 function useAsPhoto(result) {
-  const { width, height } = result.parameters;
   const pass = chainOf(history.all(), result).length;
-  setPhoto(new Photo({ uuid: result.imageUUID, url: result.url, name: `Pass ${pass}`, width, height }), {
-    keepSize: true,
-    hint: result.parameters.positivePrompt,
-  });
+  setPhoto(photoOfResult(result, `Pass ${pass}`), { keepSize: true, hint: result.parameters.positivePrompt });
   stage.showPhoto(photo, `Pass ${pass + 1} starts from here. Change the prompt, then paint.`);
   drawShelf();
   find("positivePrompt").focus();
@@ -71,7 +111,7 @@ function useAsPhoto(result) {
 
 async function paint() {
   settings.clearErrors();
-  const run = runs.start({ model: models.air, ...settings.read() }, photo);
+  const run = runs.start({ model: models.air, ...settings.read() }, photo, { mask });
   const before = stage.shown;
   stage.showRun(run);
   drawShelf();
@@ -93,6 +133,46 @@ async function follow(run, before) {
   drawShelf();
 }
 
+async function paintSheet(axes) {
+  settings.clearErrors();
+  const sheet = new Sheet(axes);
+  // One seed for all, so that nothing else differs.
+  const parameters = { model: models.air, seed: newSeed(), ...settings.read() };
+  const cells = sheet.plan(parameters).map((cell) => runs.start(cell.parameters, photo, { mask, sheet: cell.place, patient: true }));
+  cells.forEach((run) => sheet.put(run));
+  stage.showSheet(sheet);
+  drawShelf();
+  await followSheet(sheet, cells);
+}
+
+async function followSheet(sheet, cells) {
+  sheetsUnderWay.set(sheet.id, sheet);
+  const changed = () => sheet.changed?.();
+  const each = cells.map(async (run) => {
+    run.addEventListener("progress", changed);
+    await run.finished.then(([result]) => sheet.put(result)).finally(changed);
+  });
+  const outcomes = await Promise.allSettled(each);
+  const failed = outcomes.find(({ reason }) => reason && reason.code !== "taskCancelled");
+  if (failed) settings.showError(asShown(failed.reason));
+  else announce("The sheet is finished.");
+  sheetsUnderWay.delete(sheet.id);
+  remember("photo", photo.record);
+  drawShelf();
+}
+
+/** Paints later passes again, each over the one before it. */
+async function repeatPasses(result, later) {
+  let last = result;
+  for (const { seedImage, maskImage, taskType, ...parameters } of later) {
+    const run = runs.start(parameters, photoOfResult(last), { mask: maskOf({ parameters: { maskImage, ...parameters } }) });
+    stage.showRun(run);
+    await follow(run, last);
+    if (run.error) return;
+    [last] = run.results;
+  }
+}
+
 /** An upload's `image` is the form's seedImage; errors that are no TaskError concern the photo, too. */
 function asShown(error) {
   if (!(error instanceof TaskError)) return { message: error.message, parameters: ["seedImage"] };
@@ -104,9 +184,15 @@ function asShown(error) {
 // Looking
 
 function show(item) {
+  if (item instanceof Sheet) return showSheet(item.id);
   if (item.task) stage.showRun(item);
   else if (item.imageUUID) stage.showResult(item);
   else stage.showPhoto(item);
+  drawShelf();
+}
+
+function showSheet(id) {
+  stage.showSheet(sheetsUnderWay.get(id) ?? Sheet.gather(id, history.all(), []));
   drawShelf();
 }
 
@@ -125,11 +211,17 @@ function compareWith(result) {
 }
 
 function useSettings(result) {
+  shelf.passes.change(result);
   settings.setAll(result.parameters);
   models.choose(result.parameters.model);
-  if (result.source?.uuid) setPhoto(new Photo(result.source), { keepSize: true });
+  if (result.source?.uuid) setPhoto(new Photo(result.source), { keepSize: true, maskImage: maskOf(result) });
   announce("Its settings are in the form.");
   find("positivePrompt").focus();
+}
+
+/** The mask that a result was made with. */
+function maskOf({ parameters: { maskImage, width, height } }) {
+  return maskImage ? new Photo({ uuid: maskImage, url: "", name: "The mask", width, height }) : null;
 }
 
 function drawShelf() {
@@ -159,6 +251,8 @@ async function start() {
     if (photo) paint();
   });
   receivePhotos({ overlay: find("dropping"), input: find("photo-file"), button: find("choose-photo"), onFile: receive });
+  find("sweep-button").onclick = () => paintSheet({ x: { axis: "strength", values: AXES.strength.values } });
+  sheetDialog(paintSheet);
   codeDialog(() => ({
     parameters: { model: models.air, ...settings.read() },
     seedImage: photo?.uuid ?? "SEED_IMAGE",
@@ -166,6 +260,7 @@ async function start() {
     key: keyRing.given ? "YOUR_KEY" : "local",
   }));
   keyDialog(socket);
+  find("mask-button").onclick = paintMask;
   socket.addEventListener("state", drawStatus);
   runs.addEventListener("change", () => {
     drawStatus();
@@ -179,12 +274,24 @@ async function start() {
   const newest = history.all()[0];
   if (newest && newest.source?.uuid === photo.uuid) stage.showResult(newest);
   else stage.showPhoto(photo, photo.isExample ? "An example. Drop, paste or choose a photo of yours." : null);
-  for (const run of runs.resume()) {
+  resume();
+  drawShelf();
+  await models.start().catch((error) => settings.showError({ message: error.message, parameters: ["model"] }));
+}
+
+/** Goes on with what was under way before a reload. */
+function resume() {
+  const resumed = runs.resume();
+  for (const run of resumed.filter((each) => !each.sheet)) {
     stage.showRun(run);
     follow(run, photo);
   }
-  drawShelf();
-  await models.start().catch((error) => settings.showError({ message: error.message, parameters: ["model"] }));
+  for (const id of new Set(resumed.flatMap((run) => run.sheet?.id ?? []))) {
+    const cells = resumed.filter((run) => run.sheet?.id === id);
+    const sheet = Sheet.gather(id, history.all(), cells);
+    followSheet(sheet, cells);
+    stage.showSheet(sheet);
+  }
 }
 
 start();

@@ -1,17 +1,20 @@
-// What was made before: the history of this browser, and the passes that led to the picture on the stage.
+// What was made before: the history of this browser.
 
-import { el, find } from "./dom.js";
+import { counted, el, find } from "./dom.js";
+import { describe, Passes } from "./passes.js";
+import { Sheet } from "./sheets.js";
 import { history } from "./storage.js";
 
 export class Shelf {
+  passes;
   #list = find("history");
-  #passes = find("passes");
   #chosen;
   #picking = null;
 
-  /** `chosen(item)` gets the result or the run that was clicked. */
-  constructor(chosen) {
+  /** `chosen(item)` gets the result, run or sheet that was clicked, or `{ photo }`; for `repeat` see Passes. */
+  constructor(chosen, repeat) {
     this.#chosen = chosen;
+    this.passes = new Passes(repeat);
     find("clear-history").onclick = () => {
       history.clear();
       this.draw([], null);
@@ -20,16 +23,22 @@ export class Shelf {
     addEventListener("keydown", (event) => event.key === "Escape" && this.stopPicking());
   }
 
-  /** Shows runs that are under way, then results. `current` is what the stage shows. */
+  /** Shows runs that are under way, then results, and of a sheet one picture. `current` is what the stage shows. */
   draw(runs, current) {
     const results = history.all();
-    this.#list.replaceChildren(
-      ...[...runs].toReversed().map((run) => this.#item(run.source?.url ?? "", `Being painted: ${run.task.positivePrompt}`, run, current)),
-      ...results.map((result) => this.#item(result.url, describe(result), result, current)),
-    );
-    find("history-empty").hidden = this.#list.children.length > 0;
+    const sheets = new Set();
+    const items = [];
+    for (const each of [...[...runs].toReversed(), ...results]) {
+      if (!each.sheet) items.push(each);
+      else if (!sheets.has(each.sheet.id)) {
+        sheets.add(each.sheet.id);
+        items.push(Sheet.gather(each.sheet.id, results, [...runs]));
+      }
+    }
+    this.#list.replaceChildren(...items.map((item) => el("li", {}, this.#tile(item, current))));
+    find("history-empty").hidden = items.length > 0;
     find("clear-history").hidden = results.length === 0;
-    this.#drawPasses(results, current);
+    this.passes.draw(results, current, (url, words, item) => this.#thumb(url, words, item, item.imageUUID === current?.imageUUID));
   }
 
   /** Lets the next click choose a result for something else than to be shown. */
@@ -46,12 +55,20 @@ export class Shelf {
     document.body.classList.remove("picking");
   }
 
-  #item(url, words, item, current) {
-    return el("li", {}, this.#thumb(url, words, item, current));
+  #tile(item, current) {
+    if (item instanceof Sheet) {
+      const painted = item.all.filter((part) => part?.imageUUID);
+      const shown = painted[Math.floor(painted.length / 2)] ?? item.all.find(Boolean);
+      const words = `A sheet of ${item.title}: ${counted(item.all.length, "picture")}`;
+      const tile = this.#thumb(shown.url ?? shown.source?.url, words, item, current?.id === item.id || current?.sheet?.id === item.id);
+      tile.append(el("span", { class: "badge", "aria-hidden": "true" }, String(item.all.length)));
+      return tile;
+    }
+    if (item.task) return this.#thumb(item.source?.url, `Being painted: ${item.task.positivePrompt}`, item, item === current);
+    return this.#thumb(item.url, describe(item), item, item.imageUUID === current?.imageUUID);
   }
 
-  #thumb(url, words, item, current) {
-    const isCurrent = current && (item === current || (item.imageUUID && item.imageUUID === current.imageUUID));
+  #thumb(url, words, item, isCurrent) {
     const picture = el("img", { src: url, alt: "", loading: "lazy", decoding: "async" });
     const button = el("button", { type: "button", class: "thumb", title: words, ariaLabel: words, "aria-current": isCurrent ? "true" : undefined }, picture);
     picture.addEventListener("error", () => button.classList.add("lost"));
@@ -63,33 +80,4 @@ export class Shelf {
     };
     return button;
   }
-
-  #drawPasses(results, current) {
-    const chain = chainOf(results, current);
-    this.#passes.hidden = chain.length < 2;
-    if (chain.length < 2) return;
-    const photo = chain[0].source;
-    this.#passes.querySelector("ol").replaceChildren(
-      el("li", {}, this.#thumb(photo.url, `The photo: ${photo.name}`, { photo }, current)),
-      ...chain.map((result, index) =>
-        el(
-          "li",
-          { "data-step": `${result.parameters.strength ?? 0.8} → ` },
-          this.#thumb(result.url, `Pass ${index + 1}: ${describe(result)}`, result, current),
-        ),
-      ),
-    );
-  }
-}
-
-/** The passes up to a result, the first one first: each was painted over the one before it. */
-export function chainOf(results, last) {
-  const byUUID = new Map(results.map((result) => [result.imageUUID, result]));
-  const chain = [];
-  for (let each = last?.imageUUID && last; each && !chain.includes(each); each = byUUID.get(each.source?.uuid)) chain.unshift(each);
-  return chain;
-}
-
-export function describe({ parameters, seed }) {
-  return `${parameters.positivePrompt} · strength ${parameters.strength ?? 0.8} · seed ${seed}`;
 }

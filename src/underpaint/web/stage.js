@@ -4,6 +4,7 @@ import { action, announce, counted, el, find } from "./dom.js";
 import { Compare } from "./compare.js";
 import { copyText, download } from "./sharing.js";
 import { stateWords } from "./runs.js";
+import { SheetView } from "./sheetview.js";
 
 const FITS = { cover: "cover", contain: "contain", stretch: "fill" };
 
@@ -14,7 +15,7 @@ export class Stage {
   #deeds;
   #leave = () => {};
 
-  /** `deeds`: { cancel(run), useAsPhoto(result), useSettings(result), compareWith(result), show(result) }. */
+  /** `deeds`: { cancel(run), useAsPhoto(result), useSettings(result), compareWith(result), show(item), showSheet(id) }. */
   constructor(deeds) {
     this.#deeds = deeds;
   }
@@ -34,6 +35,12 @@ export class Stage {
     this.#set(photo, picture);
   }
 
+  /** Lets somebody paint a mask over the photo. */
+  showPainter(painter) {
+    this.#set(painter, painter.element, painter.tools);
+    painter.canvas.focus();
+  }
+
   showRun(run) {
     const tiles = run.pictures.map(() => new RunTile(run.source));
     const draw = () => tiles.forEach((tile, index) => tile.draw(run.pictures[index]));
@@ -45,6 +52,14 @@ export class Stage {
     draw();
     run.addEventListener("progress", draw);
     this.#leave = () => run.removeEventListener("progress", draw);
+  }
+
+  /** A sheet, also while its pictures are being made: `changed` of it is called when one of them has moved on. */
+  showSheet(sheet) {
+    const view = new SheetView(sheet, { open: (result) => this.#deeds.show(result), cancel: (run) => this.#deeds.cancel(run) });
+    this.#set(sheet, view.element, view.tools);
+    sheet.changed = () => view.draw();
+    this.#leave = () => (sheet.changed = null);
   }
 
   /** All results of one task, to choose from; a single one at once. */
@@ -102,6 +117,7 @@ export class Stage {
       ),
       el("span", { class: "fact" }, `seed ${result.seed} · ${counted(result.steps ?? 0, "step")} · ${width} × ${height}`),
       el("span", { class: "grow" }),
+      result.sheet ? action("sheet", "Its sheet", () => this.#deeds.showSheet(result.sheet.id), { id: "show-sheet" }) : "",
       action("next", "Paint over it", () => this.#deeds.useAsPhoto(result), { id: "use-as-photo", title: "Use it as the photo of the next pass" }),
       action("settings", "Its settings", () => this.#deeds.useSettings(result), { id: "use-settings", title: "Put its settings into the form" }),
       action("compare", "Compare", () => this.#deeds.compareWith(result), { id: "compare-with", title: "Compare it with another picture", "aria-pressed": String(beside) }),

@@ -1,0 +1,100 @@
+"""Painting masks, and pictures that bring their parameters along."""
+
+import io
+import json
+
+import pytest
+from PIL import Image, ImageChops
+from playwright.async_api import expect
+
+from underpaint.images import encode_image
+from underpaint.images.encode import OutputFormat
+
+from .browser import Playground
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def picture_at(playground: Playground, url: str) -> Image.Image:
+    reply = await playground.page.request.get(url)
+    return Image.open(io.BytesIO(await reply.body())).convert("RGB")
+
+
+async def masked_and_plain(playground: Playground) -> tuple[Image.Image, Image.Image]:
+    """The picture with the mask that is set, and the fitted photo that it was painted over."""
+    await playground.quick(strength=0.9, outputFormat="PNG")
+    await playground.paint()
+    await playground.finished(1)
+    masked = await picture_at(playground, (await playground.sources("#history"))[0])
+    await playground.page.locator("#mask-button").click()
+    await playground.page.get_by_role("button", name="No mask").click()
+    await playground.set(strength=0)
+    await playground.paint()
+    await playground.finished(2)
+    return masked, await picture_at(playground, (await playground.sources("#history"))[0])
+
+
+async def test_only_what_was_marked_is_painted_anew(playground: Playground) -> None:
+    await playground.page.locator("#mask-button").click()
+    canvas = playground.page.locator(".masking canvas")
+    box = await canvas.bounding_box()
+    assert box is not None
+    mouse = playground.page.mouse
+    await mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.2)
+    await mouse.down()
+    await mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.8, steps=5)
+    await mouse.up()
+    await playground.page.locator("#mask-done").click()
+    await expect(playground.page.locator("#mask-button")).to_have_text("Masked")
+    masked, plain = await masked_and_plain(playground)
+    changed = ImageChops.difference(masked, plain)
+    # The picture shows the middle of the photo: three tenths across the photo are two tenths across it.
+    assert changed.crop((16, 40, 34, 90)).getbbox() is not None
+    assert changed.crop((64, 0, 128, 128)).getbbox() is None
+
+
+async def test_a_mask_is_painted_by_keyboard(playground: Playground) -> None:
+    await playground.page.locator("#mask-button").focus()
+    keyboard = playground.page.keyboard
+    await keyboard.press("Enter")
+    await expect(playground.page.locator(".masking canvas")).to_be_focused()
+    for _ in range(2):
+        await keyboard.press("Shift+ArrowRight")
+    await keyboard.press("]")
+    await keyboard.press("Space")
+    await playground.page.locator("#mask-done").focus()
+    await keyboard.press("Enter")
+    masked, plain = await masked_and_plain(playground)
+    changed = ImageChops.difference(masked, plain)
+    assert changed.crop((96, 56, 108, 72)).getbbox() is not None
+    assert changed.crop((0, 0, 64, 128)).getbbox() is None
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPG", "WEBP"])
+async def test_a_picture_brings_its_parameters_along(playground: Playground, format: OutputFormat) -> None:
+    parameters = {
+        "model": "underpaint:1@1",
+        "positivePrompt": "Öl <b>auf</b> Leinwand",
+        "negativePrompt": "fog",
+        "seed": 9007199254740993,
+        "steps": 12,
+        "strength": 0.45,
+        "scheduler": "DDIM",
+        "CFGScale": 5.5,
+        "width": 256,
+        "height": 192,
+    }
+    made = encode_image(Image.new("RGB", (256, 192), "teal"), format=format, parameters=parameters)
+    await playground.drop(made, "made.bin", f"image/{format.lower().replace('jpg', 'jpeg')}")
+    await expect(playground.page.locator("#notice")).to_contain_text("Öl <b>auf</b> Leinwand")
+    await playground.page.locator("#use-metadata").click()
+    await playground.page.locator("#code-button").click()
+    [task] = json.loads(await playground.page.locator("#code-text").inner_text())
+    assert {name: task[name] for name in parameters} == parameters
+
+
+async def test_a_broken_note_in_a_picture_is_no_news(playground: Playground) -> None:
+    made = encode_image(Image.new("RGB", (64, 64)), format="PNG", parameters={"positivePrompt": "x"})
+    await playground.drop(made.replace(b'{"positivePrompt"', b'["positivePrompt"'), "broken.png", "image/png")
+    await expect(playground.page.locator("#photo-name")).to_have_text("broken.png")
+    await expect(playground.page.locator("#notice")).to_be_hidden()
