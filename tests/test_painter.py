@@ -178,3 +178,48 @@ def test_passes_are_checked(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         painter.transform(photo, "charcoal sketch", passes=passes)
+
+
+def test_a_photo_is_continued_beyond_its_sides(painter: Painter, photo: Image.Image) -> None:
+    outpaint = {"left": 64, "bottom": 64}
+    [result] = painter.transform(
+        photo, "charcoal sketch", steps=4, seed=1, width=256, height=192, outpaint=outpaint
+    )
+    assert result.image.size == (256, 192)
+    assert result.image.crop((64, 0, 256, 128)).tobytes() == photo.tobytes()
+
+    [fitted] = painter.transform(photo, "charcoal sketch", strength=0, outpaint={"right": 64, "blur": 8})
+    width, height = fitted.image.size
+    assert (width - 64) / height == 192 / 128
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"outpaint": {"left": 65}}, "outpaint: 'left' must be an integer"),
+        ({"outpaint": {"blur": 8}}, "at least one side"),
+        ({"outpaint": {"port": 64}}, "outpaint"),
+        ({"outpaint": {"left": 64}, "mask": Image.new("L", (64, 64))}, "makes the mask itself"),
+        ({"outpaint": {"left": 1984}, "width": 2112}, "at most"),
+        ({"mask_margin": 64}, "needs a mask"),
+        ({"mask_margin": 31, "mask": Image.new("L", (64, 64))}, "mask_margin must lie between 32 and 128"),
+    ],
+)
+def test_margins_are_checked(
+    painter: Painter, photo: Image.Image, wishes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        painter.transform(photo, "charcoal sketch", **wishes)  # type: ignore[arg-type]
+
+
+def test_what_a_mask_paints_can_be_worked_on_enlarged(painter: Painter, photo: Image.Image) -> None:
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (80, 50, 110, 80))
+    same = {"steps": 4, "seed": 1, "width": 192, "height": 128, "mask": mask}
+    [plain] = painter.transform(photo, "charcoal sketch", **same)  # type: ignore[arg-type]
+    [zoomed] = painter.transform(photo, "charcoal sketch", **same, mask_margin=32)  # type: ignore[arg-type]
+    kept = np.asarray(mask) == 0
+    for made in (plain, zoomed):
+        assert np.array_equal(np.asarray(made.image)[kept], np.asarray(photo)[kept])
+    assert difference(plain.image, zoomed.image) > 0
+    assert zoomed.parameters["maskMargin"] == 32

@@ -124,3 +124,21 @@ async def test_anchors_still_make_autumn(studio: Studio) -> None:
     for step in await recipes.cook(studio, REPOSITORY / "docs/guide/prompt-anchoring.md"):
         made, photo = np.asarray(step.image, float), np.asarray(step.seed.convert("RGB"), float)
         assert (made[..., 0] - made[..., 2]).mean() > (photo[..., 0] - photo[..., 2]).mean() + 20
+
+
+async def test_masks_and_margins_keep_the_rest(studio: Studio) -> None:
+    page = REPOSITORY / "docs/guide/inpainting-and-outpainting.md"
+    masked, zoomed, small, continued = by_name(await recipes.cook(studio, page))
+
+    photo = np.asarray(recipes.photo().resize(masked.size, Image.Resampling.LANCZOS), int)
+    for picture in (masked, zoomed):
+        changed = np.abs(np.asarray(picture, int) - photo).max(axis=2) > 0
+        assert changed[24:136, 172:376].mean() > 0.9
+        assert not changed[160:].any()
+        assert not changed[:, :140].any()
+    assert distance(masked, zoomed) > 1
+
+    # The blur of 16 pixels is the only part of the original that changes.
+    kept = continued.crop((64 + 16, 64 + 16, 320 - 16, 256))
+    assert kept.tobytes() == small.crop((16, 16, 256 - 16, 192)).tobytes()
+    assert distance(continued.crop((0, 0, 64, 256)), small.crop((0, 0, 64, 192))) > 5

@@ -19,17 +19,20 @@ from underpaint.engine.threads import let_threads_sleep
 from underpaint.images import (
     DecodeLimits,
     FitMode,
+    Margins,
     OutputFormat,
     decode_image,
     encode_image,
+    extend_image,
     fit_image,
     fit_mask,
+    margin_mask,
 )
 from underpaint.settings import Settings, load_settings
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.options import engine_options
 from underpaint.studio.requests import LARGEST_SEED, RUNNABLE_ARCHITECTURES, Wishes, job_requests
-from underpaint.wire import BLANK_PROMPT, MAX_PASSES, Pass
+from underpaint.wire import BLANK_PROMPT, MAX_PASSES, Outpaint, Pass
 from underpaint.wire.violations import first_violation
 
 Photo = str | os.PathLike[str] | bytes | Image.Image
@@ -161,6 +164,8 @@ class Painter:
         *,
         negative_prompt: str = "",
         mask: Photo | None = None,
+        mask_margin: int | None = None,
+        outpaint: Mapping[str, int] | None = None,
         strength: float | None = None,
         width: int | None = None,
         height: int | None = None,
@@ -183,6 +188,11 @@ class Painter:
             prompt: what to make of it.
             negative_prompt: what to keep away from.
             mask: where the photo is painted anew (white) or kept to the byte (black); gray blends. None for everywhere.
+            mask_margin: what the mask paints is worked on with so many pixels around it, 32 to 128, enlarged to the
+                whole size; None for the whole picture at once.
+            outpaint: how the photo is continued beyond its sides: a mapping that may name `top`, `right`, `bottom` and
+                `left` (pixels, multiples of 64) and `blur` (0 to 32 pixels that the new part fades into the old one).
+                `width` and `height` are of the whole.
             strength: 0 (the photo as it is) to 1 (the prompt alone); by default the model's.
             width: pixels, a multiple of 64 from 128 to 2048; by default the photo's shape at the model's best size.
             height: as `width`.
@@ -244,6 +254,8 @@ class Painter:
         height: int | None = None,
         strength: float | None = None,
         mask: Photo | None = None,
+        mask_margin: int | None = None,
+        outpaint: Mapping[str, int] | None = None,
         seed: int | None = None,
         model: str | None = None,
         fit: FitMode = "stretch",
@@ -252,18 +264,17 @@ class Painter:
     ) -> tuple[ModelEntry, tuple[messages.JobRequest, ...]]:
         entry = self._catalog.resolve(model or self._settings.default_model)
         image = None if photo is None else self._read(photo)
-        width_px, height_px = _size(image, entry, width, height)
-        picture = None
-        if image is not None:
-            picture = np.asarray(
-                fit_image(image, width_px=width_px, height_px=height_px, mode=fit), dtype=np.uint8
-            )
-        painted_mask = None
-        if mask is not None:
-            if image is None:
-                raise ValueError("a mask needs a photo that it belongs to")
-            fitted = fit_mask(self._read(mask), width_px=width_px, height_px=height_px, mode=fit)
-            painted_mask = np.asarray(fitted, dtype=np.uint8)
+        if outpaint is None:
+            width_px, height_px = _size(image, entry, width, height)
+            seed_picture, painted_mask = self._fitted(image, mask, width_px, height_px, fit)
+        else:
+            if image is None or mask is not None:
+                raise ValueError("outpaint needs a photo to continue, and makes the mask itself")
+            margins, blur_px = _margins(outpaint)
+            seed_picture, painted_mask = _extended(image, entry, margins, blur_px, width, height, fit)
+            height_px, width_px = painted_mask.shape
+        if mask_margin is not None and mask is None:
+            raise ValueError("mask_margin needs a mask")
         chosen_strength = entry.defaults.strength if strength is None else strength
         weighting = rest.get("prompt_weighting")
         if weighting not in (None, "compel", "sdEmbeds"):
@@ -271,19 +282,38 @@ class Painter:
         own = tuple(_pass(index, each) for index, each in enumerate(passes))
         if len(own) > MAX_PASSES:
             raise ValueError(f"passes must be at most {MAX_PASSES}, not {len(own)}")
-        _check_ranges(strength=(strength, 0, 1), seed=(seed, 1, LARGEST_SEED), **_ranges(rest))
+        _check_ranges(
+            strength=(strength, 0, 1),
+            seed=(seed, 1, LARGEST_SEED),
+            mask_margin=(mask_margin, 32, 128),
+            **_ranges(rest),
+        )
         wishes = Wishes(
             prompt=prompt,
             width_px=width_px,
             height_px=height_px,
-            picture=picture,
+            picture=seed_picture,
             mask=painted_mask,
+            mask_margin_px=mask_margin,
             strength=chosen_strength,
             seed=random.SystemRandom().randrange(1, 2**32) if seed is None else seed,
             passes=own,
             **rest,
         )
         return entry, job_requests(wishes, entry=entry, location=local_files(entry), owner="")
+
+    def _fitted(
+        self, image: Image.Image | None, mask: Photo | None, width_px: int, height_px: int, fit: FitMode
+    ) -> tuple[messages.Picture | None, messages.Mask | None]:
+        if image is None:
+            if mask is not None:
+                raise ValueError("a mask needs a photo that it belongs to")
+            return None, None
+        fitted = fit_image(image, width_px=width_px, height_px=height_px, mode=fit)
+        if mask is None:
+            return np.asarray(fitted, dtype=np.uint8), None
+        drawn = fit_mask(self._read(mask), width_px=width_px, height_px=height_px, mode=fit)
+        return np.asarray(fitted, dtype=np.uint8), np.asarray(drawn, dtype=np.uint8)
 
     def _read(self, photo: Photo) -> Image.Image:
         if isinstance(photo, Image.Image):
@@ -347,6 +377,45 @@ def _transformed(
         parameters=picture_parameters(job, entry, finished),
         embed_parameters=embed_parameters,
     )
+
+
+def _margins(outpaint: Mapping[str, int]) -> tuple[Margins, int]:
+    """The margins, and how far they fade into the photo."""
+    try:
+        asked = Outpaint(**outpaint)
+    except ValidationError as error:
+        raise ValueError(f"outpaint: {first_violation(error, Outpaint).message}") from None
+    except TypeError:
+        raise ValueError("outpaint may have top, right, bottom, left and blur") from None
+    margins = Margins(top_px=asked.top, right_px=asked.right, bottom_px=asked.bottom, left_px=asked.left)
+    if not (margins.added_width_px or margins.added_height_px):
+        raise ValueError("outpaint must extend at least one side")
+    return margins, asked.blur
+
+
+def _extended(
+    image: Image.Image,
+    entry: ModelEntry,
+    margins: Margins,
+    blur_px: int,
+    width: int | None,
+    height: int | None,
+    fit: FitMode,
+) -> tuple[messages.Picture, messages.Mask]:
+    inner_width, inner_height = _size(
+        image,
+        entry,
+        None if width is None else width - margins.added_width_px,
+        None if height is None else height - margins.added_height_px,
+    )
+    extended = extend_image(fit_image(image, width_px=inner_width, height_px=inner_height, mode=fit), margins)
+    for name, side in (("width", extended.width), ("height", extended.height)):
+        if side > _LARGEST_SIDE_PX:
+            raise ValueError(
+                f"with what outpaint adds, {name} is {side}; it may be {_LARGEST_SIDE_PX} at most"
+            )
+    mask = margin_mask(extended.width, extended.height, margins, blur_px=blur_px)
+    return np.asarray(extended, dtype=np.uint8), np.asarray(mask, dtype=np.uint8)
 
 
 def _pass(index: int, own: Mapping[str, Any]) -> Pass:

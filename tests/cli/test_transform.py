@@ -67,6 +67,8 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "strength": 0.4,
             "seed": 9,
             "mask": Path("mask.png"),
+            "mask_margin": None,
+            "outpaint": None,
             "negative_prompt": "people",
             "steps": 30,
             "guidance_scale": 5.0,
@@ -256,3 +258,17 @@ def test_passes_that_cannot_be_read_are_a_wrong_call(
     outcome = run("transform", "photo.jpg", "watercolor", *arguments)
     assert outcome.code == 2
     assert "--passes" in outcome.errors
+
+
+def test_margins_reach_the_library(run: Run, painter: FakePainter) -> None:
+    assert run("transform", "photo.jpg", "watercolor", "--outpaint", "left=128, blur=16").code == 0
+    assert painter.requests[0]["outpaint"] == {"left": 128, "blur": 16}
+    assert run("transform", "photo.jpg", "x", "--mask", "mask.png", "--mask-margin", "64", "-f").code == 0
+    assert painter.requests[1]["mask_margin"] == 64
+
+
+@pytest.mark.parametrize("said", ["left", "left=x", "64,64"])
+def test_margins_that_cannot_be_read_are_a_wrong_call(run: Run, painter: FakePainter, said: str) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor", "--outpaint", said)
+    assert outcome.code == 2
+    assert "--outpaint" in outcome.errors

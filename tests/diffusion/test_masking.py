@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from underpaint.diffusion.encoded import Picture
-from underpaint.diffusion.masking import FAINTEST, latent_mask, paste
+from underpaint.diffusion.masking import FAINTEST, join, latent_mask, paste
 
 
 def pictures(seed: int, side: int = 24) -> tuple[Picture, Picture]:
@@ -40,3 +40,26 @@ def test_one_pixel_makes_its_latent_be_painted_anew(value: int, painted: int) ->
     assert latents.shape == (1, 1, 4, 6)
     assert latents.sum() == painted
     assert torch.equal(latents[0, 0, 1, 2], torch.tensor(float(painted)))
+
+
+@given(seed=st.integers(0, 10_000), value=st.sampled_from([0, 1, 7, 128, 255]))
+def test_joined_pictures_too_keep_what_is_black(seed: int, value: int) -> None:
+    painted, photo = pictures(seed)
+    mask = np.random.default_rng(seed).choice(np.array([0, value], np.uint8), photo.shape[:2])
+    joined = join(painted, photo, mask)
+
+    assert joined.dtype == np.uint8
+    assert np.array_equal(joined[mask == 0], photo[mask == 0])
+
+
+def test_an_error_of_the_autoencoder_does_not_show_at_the_edge() -> None:
+    """The whole of what was painted is too bright by 40: at the edge nothing of that is left, far from it all is."""
+    photo = np.full((32, 64, 3), 100, np.uint8)
+    mask = np.zeros((32, 64), np.uint8)
+    mask[:, 32:] = 255
+    joined = join(photo + 40, photo, mask).astype(int)
+
+    assert np.abs(joined[:, 32] - 100).max() <= 1
+    assert np.abs(joined[:, -8:] - 140).max() <= 1
+    assert np.diff(joined[16, :, 0]).max() <= 10
+    assert (paste(photo + 40, photo, mask)[:, 32] == 140).all()

@@ -1,5 +1,6 @@
 """Masked jobs keep what their masks keep, and share passes with every other kind of job."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,28 @@ def test_a_masked_job_gives_in_company_what_it_gives_alone(
 
     difference = together.picture(request.job_id).astype(int) - alone.picture(request.job_id)
     assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_with_a_margin_too_black_is_kept_and_company_changes_nothing(
+    sd1_checkpoint: Path, photo: Picture, number: int
+) -> None:
+    request = replace(masked(number, sd1_checkpoint, photo), mask_margin_px=8)
+    plain = masked(number, sd1_checkpoint, photo)
+    beside = job_request("text", sd1_checkpoint, steps=6, scheduler="Euler")
+    together, alone = Driven(max_rows=16), Driven()
+    together.finish(request, beside)
+    alone.finish(request)
+
+    picture = alone.picture(request.job_id)
+    assert request.mask is not None
+    assert np.array_equal(picture[request.mask == 0], photo[request.mask == 0])
+    assert np.abs(together.picture(request.job_id).astype(int) - picture).max() <= 1
+    if number == 2:
+        # A dot: enlarged, it is painted with other latents than at its own size.
+        unzoomed = Driven()
+        unzoomed.finish(plain)
+        assert (unzoomed.picture(plain.job_id) != picture).any()
 
 
 def test_a_white_mask_is_no_mask_but_for_the_start_from_noise(sd1_checkpoint: Path, photo: Picture) -> None:

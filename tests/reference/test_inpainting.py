@@ -17,7 +17,7 @@ def half() -> Mask:
 @pytest.fixture
 def unpasted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures as the model decodes them, as diffusers gives them: comparable where the mask is black, too."""
-    monkeypatch.setattr("underpaint.engine.job.paste", lambda painted, _original, _mask: painted)
+    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, _original, _mask: painted)
 
 
 @pytest.mark.usefixtures("unpasted")

@@ -49,9 +49,19 @@ async def test_an_accepted_task_ends_with_the_same_picture(open_workplace: Calla
         assert (first.picture == second.picture).all()
 
 
-async def test_a_masked_task_keeps_its_mask(open_workplace: Callable[..., Workplace]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"maskImage": half_white(), "maskMargin": 32},
+        {"seedImage": encoded((64, 128)), "outpaint": {"left": 64, "blur": 8}},
+    ],
+    ids=["masked", "continued"],
+)
+async def test_a_masked_task_keeps_its_mask(
+    open_workplace: Callable[..., Workplace], changes: dict[str, object]
+) -> None:
     before = open_workplace()
-    task = transformation(deliveryMethod="async", maskImage=half_white())
+    task = transformation(deliveryMethod="async", **changes)
     await crash_while_working(before, task)
     after = open_workplace()
     await after.studio.resume()
@@ -60,6 +70,8 @@ async def test_a_masked_task_keeps_its_mask(open_workplace: Callable[..., Workpl
     assert first.mask is not None
     assert second.mask is not None
     assert (first.mask == second.mask).all()
+    assert (first.picture == second.picture).all()  # type: ignore[union-attr]
+    assert first.mask_margin_px == second.mask_margin_px
 
 
 async def test_a_task_that_is_there_at_every_crash_is_failed(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from underpaint.wire import (
     SCHEDULER_NAMES,
     ImageInferenceTask,
+    Outpaint,
     Pass,
     TaskError,
     find_error_code,
@@ -90,6 +91,8 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "negative_prompt": "",
         "seed_image": None,
         "mask_image": None,
+        "mask_margin": None,
+        "outpaint": None,
         "strength": 0.8,
         "width": 512,
         "height": 768,
@@ -119,6 +122,9 @@ ACCEPTED: list[tuple[str, object, str, object]] = [
     ("negativePrompt", "x" * 3000, "negative_prompt", "x" * 3000),
     ("negativePrompt", "__BLANK__", "negative_prompt", ""),
     ("seedImage", "https://example.com/a.png", "seed_image", "https://example.com/a.png"),
+    ("outpaint", {"top": 0, "right": 0, "bottom": 0, "left": 0, "blur": 0}, "outpaint", None),
+    ("outpaint", {}, "outpaint", None),
+    ("outpaint", [], "outpaint", None),
     ("strength", 0, "strength", 0.0),
     ("strength", 1, "strength", 1.0),
     ("strength", 0.35, "strength", 0.35),
@@ -204,6 +210,8 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("negativePrompt", "string", ["x" * 3001, *TEXT]),
     ("seedImage", "string", ["", *TEXT]),
     ("maskImage", "string", ["", *TEXT[:-1]]),
+    ("maskMargin", "integer", [0, 31, 129, *WHOLE]),
+    ("outpaint", "object", ["x", 7, True, ["x"]]),
     ("strength", "float", [-0.01, 1.01, *REAL]),
     ("width", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
     ("height", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
@@ -249,6 +257,32 @@ def test_a_value_is_refused_with_the_parameters_name_and_type(
 
 def test_every_parameter_has_its_range_checked() -> None:
     assert set(ImageInferenceTask.wire_names()) <= {parameter for parameter, _, _ in REFUSED} | {"taskType"}
+
+
+SIDES = [-64, 1, 63, 65, 2048, *WHOLE]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [(side, value) for side in ("top", "right", "bottom", "left") for value in SIDES]
+    + [("blur", value) for value in (-1, 33, *WHOLE)],
+)
+def test_a_member_of_outpaint_is_refused_with_its_name(member: str, value: object) -> None:
+    given = {"top": 64, "right": 64, member: value}
+    error = refusal(MINIMAL | {"seedImage": "a", "outpaint": given})
+    assert error["code"] == "invalidOutpaint" + member.capitalize()
+    assert error["parameter"] == f"outpaint.{member}"
+    assert error["type"] == "integer"
+
+
+def test_a_picture_can_be_continued() -> None:
+    task = inference(seedImage="a", outpaint={"top": 64, "left": 128.0, "right": None, "blur": 32})
+    assert task.outpaint == Outpaint(top=64, left=128, blur=32)
+
+
+def test_a_margin_goes_with_a_mask() -> None:
+    assert inference(seedImage="a", maskImage="b", maskMargin=32).mask_margin == 32
+    assert inference(seedImage="a", inputs={"mask": "b"}, maskMargin=128.0).mask_margin == 128
 
 
 PASS_REFUSED: list[tuple[str, str, list[Any]]] = [
@@ -421,6 +455,58 @@ def test_every_parameter_of_a_pass_has_its_range_checked() -> None:
             },
         ),
         (
+            {"seedImage": "a", "maskMargin": 64},
+            {
+                "code": "missingMaskImage",
+                "message": "'maskImage' is required with 'maskMargin': the margin is around what it paints.",
+                "parameter": "maskImage",
+                "type": "string",
+            },
+        ),
+        (
+            {"seedImage": "a", "outpaint": {"blur": 8}},
+            {
+                "code": "invalidOutpaint",
+                "message": "'outpaint' must extend at least one side: give 'top', 'right', 'bottom' or 'left'.",
+                "parameter": "outpaint",
+                "type": "object",
+            },
+        ),
+        (
+            {"outpaint": {"left": 64}},
+            {
+                "code": "missingSeedImage",
+                "message": "'seedImage' is required with 'outpaint': the picture to continue.",
+                "parameter": "seedImage",
+                "type": "string",
+            },
+        ),
+        (
+            {"seedImage": "a", "maskImage": "b", "outpaint": {"left": 64}},
+            {
+                "code": "incompatibleParameters",
+                "message": "'outpaint' makes its own mask, of what it adds; leave 'maskImage' out.",
+                "parameter": ["outpaint", "maskImage"],
+            },
+        ),
+        (
+            {"seedImage": "a", "outpaint": {"left": 65}},
+            {
+                "code": "invalidOutpaintLeft",
+                "message": "'outpaint.left' must be an integer between 0 and 1984, divisible by 64, not 65.",
+                "parameter": "outpaint.left",
+                "type": "integer",
+            },
+        ),
+        (
+            {"seedImage": "a", "outpaint": {"leftt": 64}},
+            {
+                "code": "unknownParameter",
+                "message": "There is no parameter 'outpaint.leftt' in this task. Did you mean 'outpaint.left'?",
+                "parameter": "outpaint.leftt",
+            },
+        ),
+        (
             {"passes": [{}, {"strength": 1.5}]},
             {
                 "code": "invalidPassesStrength",
@@ -493,8 +579,6 @@ def test_the_seed_image_may_be_given_twice_when_it_is_the_same() -> None:
 
 
 CHANGES_THE_PICTURE: dict[str, object] = {
-    "maskMargin": 64,
-    "outpaint": {"top": 64, "blur": 0},
     "referenceImages": ["x"],
     "resolution": "1k",
     "trueCFGScale": 4.0,

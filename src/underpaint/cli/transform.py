@@ -30,6 +30,8 @@ def transform(
     passes: str | None = None,
     also: Annotated[list[str] | None, Parameter(negative=())] = None,
     mask: Path | None = None,
+    mask_margin: Annotated[int | None, Parameter(validator=Number(gte=32, lte=128))] = None,
+    outpaint: str | None = None,
     negative_prompt: Annotated[str, Parameter(show_default=False)] = "",
     steps: Annotated[int | None, Parameter(validator=Number(gte=1, lte=100))] = None,
     cfg_scale: Annotated[float | None, Parameter(validator=Number(gte=0, lte=50))] = None,
@@ -59,6 +61,9 @@ def transform(
             array as the API has it, such as '[{"strength": 0.5}, {"positivePrompt": "oil painting"}]'.
         also: A further prompt, made with the same seeds; can be given several times.
         mask: Picture of what is repainted: white is, black is kept to the byte, grey blends. By default all of it.
+        mask_margin: Work on what the mask repaints at the full size, with so many pixels around it, 32 to 128.
+        outpaint: How the photo is continued beyond its sides, in pixels, such as left=128,right=128,blur=16; multiples
+            of 64, but for the blur, up to 32 pixels that the new part fades into the old one.
         negative_prompt: What the picture should not show.
         steps: Steps of a full run, 1 to 100; the share that strength says is run. By default the model's.
         cfg_scale: How closely the prompt is followed, 0 to 50; 0 and 1 switch guidance off. By default the model's.
@@ -91,6 +96,8 @@ def transform(
             variants,
             settings=effective.settings,
             mask=mask,
+            mask_margin=mask_margin,
+            outpaint=None if outpaint is None else _margins(outpaint),
             negative_prompt=negative_prompt,
             steps=steps,
             guidance_scale=cfg_scale,
@@ -135,6 +142,13 @@ def _numbers(text: str, option: str = "--strengths") -> list[float]:
     if not numbers or not all(0 <= number <= 1 for number in numbers):
         raise UsageError(f"{option}: {text!r} is not a list of numbers from 0 to 1, such as 0.3,0.5,0.7")
     return numbers if option == "--passes" else list(dict.fromkeys(numbers))
+
+
+def _margins(text: str) -> dict[str, int]:
+    try:
+        return {name.strip(): int(number) for name, number in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise UsageError(f"--outpaint: {text!r} does not look like left=128,right=128,blur=16") from None
 
 
 def _passes(text: str) -> list[dict[str, Any]]:

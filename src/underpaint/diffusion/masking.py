@@ -8,6 +8,7 @@ the same). The decoder blurs and shifts what it restores, so in the end the pixe
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from underpaint.diffusion.encoded import Picture
@@ -38,6 +39,29 @@ def paste(painted: Picture, seed: Picture, mask: Mask) -> Picture:
     blended = painted.astype(np.uint32) * share + seed.astype(np.uint32) * (255 - share)
     result: Picture = ((blended + 127) // 255).astype(np.uint8)
     return result
+
+
+JOIN_REACH_PX = 4.0
+"""How far from the edge the painted pixels are led to the kept ones: the share falls to 1/e over this distance."""
+JOIN_BLUR_PX = 1.0
+"""Standard deviation of the blur that keeps this from drawing streaks."""
+
+
+def join(painted: Picture, seed: Picture, mask: Mask) -> Picture:
+    """Like `paste`, without a seam where the mask has a hard edge.
+
+    What is kept went through the autoencoder too, so its error is known there. It is carried over the edge, from the
+    nearest kept pixel, and fades out.
+    """
+    kept = mask < FAINTEST
+    if kept.all() or not kept.any():
+        return paste(painted, seed, mask)
+    distance, (rows, columns) = ndimage.distance_transform_edt(~kept, return_indices=True)
+    error = (seed.astype(np.float32) - painted)[rows, columns]
+    error = np.where(kept[..., None], error, ndimage.gaussian_filter(error, (JOIN_BLUR_PX, JOIN_BLUR_PX, 0)))
+    fading = np.exp(-np.maximum(distance - 1.0, 0.0) / JOIN_REACH_PX).astype(np.float32)[..., None]
+    led = np.clip(np.rint(painted + error * fading), 0, 255).astype(np.uint8)
+    return paste(led, seed, mask)
 
 
 class KeptLatents:

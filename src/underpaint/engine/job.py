@@ -11,7 +11,8 @@ from torch import Tensor
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
-from underpaint.diffusion.masking import KeptLatents, latent_mask, paste
+from underpaint.diffusion.mask_crop import MaskCrop
+from underpaint.diffusion.masking import KeptLatents, join, latent_mask
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.encodings import ByteBudgetCache
@@ -52,8 +53,13 @@ class Trajectory:
 
     def __init__(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> None:
         generator = torch.Generator("cpu").manual_seed(request.seed)
-        picture = request.picture
+        picture, mask = request.picture, request.mask
         self._request = request
+        self._crop: MaskCrop | None = None
+        if picture is not None and mask is not None and request.mask_margin_px is not None:
+            self._crop = MaskCrop.around(mask, request.mask_margin_px)
+            if self._crop is not None:
+                picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
         self._mask: Tensor | None = None
         self._kept: KeptLatents | None = None
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
@@ -71,8 +77,8 @@ class Trajectory:
         else:
             encoded = _encoded_picture(picture, request.model, model, encodings)
             self._clean = encoded.sample(generator)
-            if request.mask is not None:
-                self._mask = latent_mask(request.mask, model.pixels_per_latent)
+            if mask is not None:
+                self._mask = latent_mask(mask, model.pixels_per_latent)
             # diffusers' pipeline encodes the masked picture too, for checkpoints that take it.
             self._draws_for_masked = encoded.std is not None
             self._latents = self._start(self._clean)
@@ -133,9 +139,12 @@ class Trajectory:
     def paint(self, model: Family) -> Picture:
         """The picture of the latents as they are."""
         painted = model.decode(self._latents)
-        if self._request.mask is None or self._request.picture is None:
+        picture, mask = self._request.picture, self._request.mask
+        if picture is None or mask is None:
             return painted
-        return paste(painted, self._request.picture, self._request.mask)
+        if self._crop is not None:
+            painted = self._crop.put_back(painted, picture)
+        return join(painted, picture, mask)
 
     def state(self) -> dict[str, Any]:
         """How far it is, in plain values and tensors, to be copied before the next `advance`."""

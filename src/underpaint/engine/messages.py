@@ -64,6 +64,9 @@ class JobRequest:
     """The seed picture, already fitted to `width_px` x `height_px`; None for text-to-image."""
     mask: Mask | None = field(default=None, repr=False)
     """Where `picture` is painted anew, of its size; None for everywhere."""
+    mask_margin_px: int | None = None
+    """What `mask` paints is worked on with so many pixels around it, enlarged to the whole size; None for the whole
+    picture at once."""
     clip_skip: int = 0
     prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
     """Syntax of weights within both prompts; None for plain text."""

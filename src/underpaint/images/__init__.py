@@ -8,6 +8,7 @@ from underpaint.images.contact_sheet import LabelledImage, contact_sheet
 from underpaint.images.containers import ImageFormat
 from underpaint.images.decode import SEED_FORMATS, UPLOAD_FORMATS, decode_image
 from underpaint.images.encode import EXTENSIONS, MEDIA_TYPES, OutputFormat, encode_image, read_parameters
+from underpaint.images.extend import Margins, extend_image, margin_mask
 from underpaint.images.fetch import Fetcher, FetchFailed, FetchPolicy, FetchRefused
 from underpaint.images.fit import FitMode, fit_image, fit_mask
 from underpaint.images.limits import DecodeLimits, ImageRejected
@@ -40,14 +41,17 @@ __all__ = [
     "InlineImage",
     "InvalidImageReference",
     "LabelledImage",
+    "Margins",
     "OutputFormat",
     "RemoteImage",
     "StoredImage",
     "contact_sheet",
     "decode_image",
     "encode_image",
+    "extend_image",
     "fit_image",
     "fit_mask",
+    "margin_mask",
     "parse_image_reference",
     "read_parameters",
     "refusal_reason",

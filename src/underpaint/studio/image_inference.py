@@ -280,7 +280,7 @@ class ImageInference:
         files: dict[str, bytes] = {}
         if prepared.seed_file is not None:
             files["seedImage"] = prepared.seed_file
-        if prepared.mask is not None:
+        if prepared.mask is not None and "outpaint" not in record.request:
             files["maskImage"] = encode_image(Image.fromarray(prepared.mask), format="PNG")
         kept = {name: self._keep_seed(data, record) for name, data in files.items()}
         request = {**record.request, **{name: put.image_uuid for name, put in kept.items()}}
@@ -323,6 +323,7 @@ class ImageInference:
             height_px=task.height,
             picture=prepared.picture,
             mask=prepared.mask,
+            mask_margin_px=task.mask_margin,
             strength=task.strength,
             steps=task.steps,
             guidance_scale=task.cfg_scale,

@@ -14,6 +14,7 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
     said = {
         **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
+        **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
     }
     return {

@@ -10,12 +10,12 @@ from PIL import Image
 from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
 from underpaint.catalog.download import DownloadFailed, local_files
 from underpaint.engine.messages import Mask, Picture
-from underpaint.images import fit_image, fit_mask
+from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.requests import UnknownScheduler, checked_scheduler
-from underpaint.wire import ImageInferenceTask, TaskError
+from underpaint.wire import ImageInferenceTask, Outpaint, TaskError
 from underpaint.wire.errors import parameter_code
 
 
@@ -76,6 +76,8 @@ class Preparation:
         if task.mask_image is not None:
             drawn = await self._pictures.read(task.mask_image, parameter="maskImage", owner=owner)
             mask = await asyncio.to_thread(_fitted_mask, drawn, task)
+        elif task.outpaint is not None:
+            mask = await asyncio.to_thread(_mask_of_margins, task, task.outpaint)
         try:
             on_disk = entry.files is not None and entry.files.form != "hub"
             location = local_files(entry) if on_disk else await asyncio.to_thread(local_files, entry)
@@ -108,6 +110,8 @@ def _check_scheduler(parameter: str, name: str | None, entry: ModelEntry) -> Non
 
 
 def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:
+    if task.outpaint is not None:
+        return _extended(image, task, task.outpaint)
     fitted = fit_image(image, width_px=task.width, height_px=task.height, mode=task.fit)
     return np.asarray(fitted, dtype=np.uint8)
 
@@ -115,3 +119,30 @@ def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:
 def _fitted_mask(drawn: Image.Image, task: ImageInferenceTask) -> Mask:
     fitted = fit_mask(drawn, width_px=task.width, height_px=task.height, mode=task.fit)
     return np.asarray(fitted, dtype=np.uint8)
+
+
+def _extended(image: Image.Image, task: ImageInferenceTask, outpaint: Outpaint) -> Picture:
+    margins = _margins(outpaint)
+    for name, size, own, added, sides in (
+        ("width", task.width, image.width, margins.added_width_px, "left and right"),
+        ("height", task.height, image.height, margins.added_height_px, "top and bottom"),
+    ):
+        if size != own + added:
+            raise TaskError(
+                "incompatibleParameters",
+                f"'{name}' must be the seed image's own {name} and what 'outpaint' adds on {sides}: "
+                f"{own} + {added} = {own + added}, not {size}.",
+                parameter=[name, "outpaint"],
+            )
+    return np.asarray(extend_image(image, margins), dtype=np.uint8)
+
+
+def _mask_of_margins(task: ImageInferenceTask, outpaint: Outpaint) -> Mask:
+    mask = margin_mask(task.width, task.height, _margins(outpaint), blur_px=outpaint.blur)
+    return np.asarray(mask, dtype=np.uint8)
+
+
+def _margins(outpaint: Outpaint) -> Margins:
+    return Margins(
+        top_px=outpaint.top, right_px=outpaint.right, bottom_px=outpaint.bottom, left_px=outpaint.left
+    )

@@ -35,6 +35,8 @@ class Wishes:
     """Fitted to the size; None for text-to-image."""
     mask: Mask | None = None
     """Where the picture is painted anew, fitted like it; None for everywhere."""
+    mask_margin_px: int | None = None
+    """With a mask: work on what it paints at the full size, with so many pixels around it."""
     strength: float = 0.8
     steps: int | None = None
     guidance_scale: float | None = None
@@ -81,6 +83,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         strength=first.strength,
         picture=wishes.picture,
         mask=wishes.mask,
+        mask_margin_px=wishes.mask_margin_px,
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
         further_passes=tuple(further),

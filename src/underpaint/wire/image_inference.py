@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from underpaint.wire.air import Air
 from underpaint.wire.errors import TaskError, parameter_code
-from underpaint.wire.fields import IdentifiedTask, Integer, OptionalInteger
+from underpaint.wire.fields import IdentifiedTask, Integer, OptionalInteger, WireModel
 from underpaint.wire.parameters import (
     CACHE_SWITCHES,
     IGNORED_PARAMETERS,
@@ -17,7 +17,7 @@ from underpaint.wire.parameters import (
 )
 from underpaint.wire.sampling import MAX_PASSES, OptionalScheduler, Pass, Prompt
 from underpaint.wire.schedulers import SCHEDULER_NAMES
-from underpaint.wire.violations import check_names, fold_list
+from underpaint.wire.violations import check_names, fold_list, fold_object
 
 OutputType = Literal["URL", "base64Data", "dataURI"]
 OutputFormat = Literal["JPG", "PNG", "WEBP"]
@@ -82,6 +82,23 @@ def _with_lenient_forms(schema: dict[str, Any]) -> None:
     }
 
 
+class Outpaint(WireModel):
+    """How far a picture is to be continued, and how softly.
+
+    Attributes:
+        top, right, bottom, left: pixels to add on each side, multiples of 64; at least one is above 0.
+        blur: how far the new part fades into the old one, in pixels, 0 to 32.
+    """
+
+    top: Integer = Field(default=0, ge=0, le=1984, multiple_of=64, description="pixels to add above")
+    right: Integer = Field(default=0, ge=0, le=1984, multiple_of=64, description="pixels to add on the right")
+    bottom: Integer = Field(default=0, ge=0, le=1984, multiple_of=64, description="pixels to add below")
+    left: Integer = Field(default=0, ge=0, le=1984, multiple_of=64, description="pixels to add on the left")
+    blur: Integer = Field(
+        default=0, ge=0, le=32, description="how many pixels the new part fades into the old one"
+    )
+
+
 class ImageInferenceTask(IdentifiedTask):
     """Asks for one or several pictures.
 
@@ -106,6 +123,9 @@ class ImageInferenceTask(IdentifiedTask):
             text alone.
         mask_image: where the seed image is painted anew: white is, black is not, gray in proportion. None for
             everywhere.
+        mask_margin: if given, what the mask paints is worked on enlarged to the whole size, with so many pixels
+            around it, 32 to 128.
+        outpaint: the seed image is continued beyond its sides; width and height are then of the whole.
         strength: how much of the seed image is given up, 0 to 1.
         width, height: of the picture in pixels, 128 to 2048, multiples of 64.
         steps: denoising steps of a full run, 1 to 100; None for the model's default.
@@ -171,6 +191,15 @@ class ImageInferenceTask(IdentifiedTask):
         min_length=1,
         description="where the seed image is painted anew (white) or kept (black), given like it",
     )
+    mask_margin: OptionalInteger = Field(
+        default=None,
+        ge=32,
+        le=128,
+        description="what the mask paints is worked on at the full size, with so many pixels around it",
+    )
+    outpaint: Outpaint | None = Field(
+        default=None, description="the seed image is continued beyond its sides, up to width and height"
+    )
     strength: float = Field(default=0.8, ge=0, le=1, description="how much of the seed image is given up")
     width: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
     height: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
@@ -227,11 +256,13 @@ class ImageInferenceTask(IdentifiedTask):
             if folded.get(name) == "":
                 del folded[name]
         _fold_inputs(folded)
-        _require_seed_for_mask(folded)
+        _require_pictures(folded)
         _fold_safety(folded)
         _fold_acceleration(folded)
         _fold_prompt_weighting(folded)
         fold_list(folded, "passes", Pass)
+        fold_object(folded, "outpaint", Outpaint)
+        _check_outpaint(folded)
         return folded
 
 
@@ -264,15 +295,51 @@ def _fold_inputs(parameters: dict[str, object]) -> None:
             )
 
 
-def _require_seed_for_mask(parameters: dict[str, object]) -> None:
-    mask = parameters.get("maskImage")
-    # A mask that is no picture is another error's affair.
+def _require_pictures(parameters: dict[str, object]) -> None:
+    mask, margin = parameters.get("maskImage"), parameters.get("maskMargin")
+    # A mask that is no picture, or a margin that is no number, is another error's affair.
     if isinstance(mask, str) and mask and parameters.get("seedImage") is None:
         raise TaskError(
             "missingSeedImage",
             "'seedImage' is required with 'maskImage': the picture that the mask belongs to.",
             parameter="seedImage",
             type="string",
+        )
+    if isinstance(margin, int) and not isinstance(margin, bool) and 32 <= margin <= 128 and mask is None:
+        raise TaskError(
+            "missingMaskImage",
+            "'maskImage' is required with 'maskMargin': the margin is around what it paints.",
+            parameter="maskImage",
+            type="string",
+        )
+
+
+def _check_outpaint(parameters: dict[str, object]) -> None:
+    outpaint = parameters.get("outpaint")
+    if not isinstance(outpaint, dict):
+        return
+    if says_nothing({side: outpaint.get(side) for side in ("top", "right", "bottom", "left")}):
+        if says_nothing(outpaint):
+            del parameters["outpaint"]
+            return
+        raise TaskError(
+            "invalidOutpaint",
+            "'outpaint' must extend at least one side: give 'top', 'right', 'bottom' or 'left'.",
+            parameter="outpaint",
+            type="object",
+        )
+    if parameters.get("seedImage") is None:
+        raise TaskError(
+            "missingSeedImage",
+            "'seedImage' is required with 'outpaint': the picture to continue.",
+            parameter="seedImage",
+            type="string",
+        )
+    if parameters.get("maskImage") is not None:
+        raise TaskError(
+            "incompatibleParameters",
+            "'outpaint' makes its own mask, of what it adds; leave 'maskImage' out.",
+            parameter=["outpaint", "maskImage"],
         )
 
 

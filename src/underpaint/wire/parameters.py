@@ -9,8 +9,6 @@ from types import MappingProxyType
 
 UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
-        "maskMargin": "the whole picture is worked on, at its size",
-        "outpaint": "outpainting is not available",
         "referenceImages": "reference images are not available",
         "resolution": "the size of the picture is given by width and height",
         "trueCFGScale": "only CFGScale guides the picture",

@@ -51,6 +51,20 @@ def check_names(
             )
 
 
+def fold_object(parameters: dict[str, object], name: str, model: type[WireModel]) -> None:
+    """Prepare an object for its model: nulls count as absent, names are checked, an empty list says nothing.
+
+    What is no object is left for the model to refuse.
+    """
+    value = parameters.get(name)
+    if value == []:
+        del parameters[name]
+    if isinstance(value, dict):
+        given = {str(key): member for key, member in value.items() if member is not None}
+        check_names(given, known=model.wire_names(), within=f"{name}.")
+        parameters[name] = given
+
+
 def fold_list(parameters: dict[str, object], name: str, model: type[WireModel]) -> None:
     """Prepare a list of objects for its model: nulls count as absent, names are checked, an empty list says nothing.
 

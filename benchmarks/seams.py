@@ -1,0 +1,107 @@
+"""Whether the edge of a mask can be seen: inpainting, and outpainting on each side and on all four.
+
+python -m benchmarks.seams [--out FOLDER]
+
+The measure is a step that holds along the edge. Along each line parallel to an edge the differences of neighbouring
+pixels across it are averaged over stretches of 16 pixels, which leaves what all of them have in common; of these means
+the root mean square is taken. A seam has more of it than the lines in the picture on either side.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.drift import PHOTO
+from benchmarks.sides import report
+from underpaint.engine.messages import Mask, Picture
+from underpaint.images import Margins, margin_mask
+from underpaint.painter import Painter
+
+STRETCH_PX = 16
+DEEP_PX = range(2, 13)
+"""How far from the edge the lines lie that it is compared with."""
+UNSEEN = 2.0
+"""Of 255: a smaller step does not show, even in a clear sky."""
+WIDTH_PX, HEIGHT_PX = 384, 256
+PROMPT = "a photo of a temple by a lake"
+
+
+def main() -> None:
+    """Measure and report."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--photo", type=Path, default=PHOTO)
+    options.add_argument("--strength", type=float, default=0.8)
+    options.add_argument("--out", type=Path, help="a folder for the pictures")
+    wanted = options.parse_args()
+
+    found = {}
+    with Painter() as painter:
+        for name, (request, mask) in cases(wanted.photo, wanted.strength).items():
+            [[made]] = painter.transform_many([request])
+            picture = np.asarray(made.image)
+            if wanted.out is not None:
+                wanted.out.mkdir(parents=True, exist_ok=True)
+                made.image.save(wanted.out / f"{name.replace(' ', '-')}.png")
+            found[name] = {
+                "edge": round(step(picture, mask, 0), 2),
+                "new": round(float(np.mean([step(picture, mask, deep) for deep in DEEP_PX])), 2),
+                "kept": round(float(np.mean([step(picture, mask, -deep) for deep in DEEP_PX])), 2),
+            }
+    worst = max(found.values(), key=lambda one: one["edge"] / max(one["new"], one["kept"], UNSEEN))
+    report(
+        "seams",
+        line=f"the worst edge has steps of {worst['edge']}; the new part beside it {worst['new']}, the kept one "
+        f"{worst['kept']}",
+        met={
+            f"no edge steps more than the picture on its busier side, or {UNSEEN:g}": all(
+                one["edge"] <= max(one["new"], one["kept"], UNSEEN) for one in found.values()
+            )
+        },
+        found=found,
+    )
+
+
+def cases(photo: Path, strength: float) -> dict[str, tuple[dict[str, object], Mask]]:
+    """Requests, each with the mask of what it paints, all hard-edged."""
+    common = {"photo": photo, "prompt": PROMPT, "steps": 20, "seed": 7, "strength": strength}
+    size = {"width": WIDTH_PX, "height": HEIGHT_PX}
+    drawn = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+    drawn[64:192, 120:280] = 255
+    mask = Image.fromarray(drawn)
+    made: dict[str, tuple[dict[str, object], Mask]] = {
+        "inpainted": ({**common, **size, "mask": mask}, drawn),
+        "with a margin": ({**common, **size, "mask": mask, "mask_margin": 32}, drawn),
+    }
+    for name, sides in {
+        "top": ["top"],
+        "right": ["right"],
+        "bottom": ["bottom"],
+        "left": ["left"],
+        "all four": ["top", "right", "bottom", "left"],
+    }.items():
+        outpaint = dict.fromkeys(sides, 64)
+        margins = Margins(**{f"{side}_px": pixels for side, pixels in outpaint.items()})
+        edges = np.asarray(margin_mask(WIDTH_PX, HEIGHT_PX, margins))
+        made[name] = ({**common, **size, "outpaint": outpaint}, edges)
+    return made
+
+
+def step(picture: Picture, mask: Mask, deep_px: int) -> float:
+    """Of 255: the measure on the edges of a hard mask; or on lines so deep in what it paints, or keeps if negative."""
+    means = []
+    for across, white in ((picture, mask), (picture.transpose(1, 0, 2), mask.T)):
+        difference = np.diff(across.astype(float), axis=1)
+        turn = np.diff(white.astype(int), axis=1)
+        for sign in (1, -1):
+            line = np.roll(turn == 255 * sign, deep_px * sign, axis=1)
+            for column in np.flatnonzero(line.any(axis=0)):
+                along = difference[line[:, column], column]
+                for begin in range(0, len(along) - STRETCH_PX + 1, STRETCH_PX):
+                    means.append(along[begin : begin + STRETCH_PX].mean(axis=0))
+    return float(np.sqrt(np.mean(np.square(means))))
+
+
+if __name__ == "__main__":
+    main()
