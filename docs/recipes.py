@@ -1,4 +1,7 @@
-"""Runs the recipes of `docs/guide` on a server of its own, and writes their pictures anew: `make guide`."""
+"""Runs the recipes of `docs/guide` on a server of its own, and writes their pictures anew: `make guide`.
+
+With names of pages, such as "strength", only theirs.
+"""
 
 import asyncio
 import base64
@@ -104,12 +107,14 @@ def _label(task: dict[str, Any]) -> str:
     return f"{words}: {', '.join(map(str, strengths))}"
 
 
-async def _write() -> None:
+async def _write(names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder))
         database = open_database(settings.data_dir)
         async with open_studio(settings, database) as studio:
             for page in recipes():
+                if names and page.stem not in names:
+                    continue
                 picture = DOCS / "images" / "guide" / f"{page.stem}.jpg"
                 picture.parent.mkdir(exist_ok=True)
                 sheet(await cook(studio, page)).save(picture, quality=82, optimize=True)
@@ -118,4 +123,4 @@ async def _write() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_write()))
+    sys.exit(asyncio.run(_write(sys.argv[1:])))

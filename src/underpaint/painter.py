@@ -381,12 +381,15 @@ def _transformed(
 
 def _margins(outpaint: Mapping[str, int]) -> tuple[Margins, int]:
     """The margins, and how far they fade into the photo."""
+    unknown = outpaint.keys() - set(Outpaint.wire_names())
+    if unknown:
+        raise ValueError(
+            f"outpaint has no {sorted(unknown)[0]!r}; it may have {', '.join(Outpaint.wire_names())}"
+        )
     try:
         asked = Outpaint(**outpaint)
     except ValidationError as error:
         raise ValueError(f"outpaint: {first_violation(error, Outpaint).message}") from None
-    except TypeError:
-        raise ValueError("outpaint may have top, right, bottom, left and blur") from None
     margins = Margins(top_px=asked.top, right_px=asked.right, bottom_px=asked.bottom, left_px=asked.left)
     if not (margins.added_width_px or margins.added_height_px):
         raise ValueError("outpaint must extend at least one side")
