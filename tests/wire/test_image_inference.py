@@ -102,6 +102,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "cfg_scale": None,
         "clip_skip": 0,
         "prompt_weighting": None,
+        "refiner": None,
         "number_results": 1,
         "check_nsfw": False,
         "fit": "stretch",
@@ -221,6 +222,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("CFGScale", "float", [-0.1, 50.1, *REAL]),
     ("clipSkip", "integer", [-1, 3, *WHOLE]),
     ("promptWeighting", "string", ["a1111", *TEXT]),
+    ("refiner", "object", ["x", 1, True, ["x"]]),
     ("numberResults", "integer", [0, -1, 21, *WHOLE]),
     ("outputType", "string|string[]", ["", "png", ["URL", "png"], [["URL"]], [None], *TEXT]),
     ("outputFormat", "string", ["", "gif", *TEXT]),
@@ -592,7 +594,6 @@ CHANGES_THE_PICTURE: dict[str, object] = {
     "lora": [{"model": "civitai:1@2", "weight": 1.0}],
     "lycoris": [{"model": "civitai:1@2", "weight": 1.0}],
     "embeddings": [{"model": "civitai:1@2"}],
-    "refiner": {"model": "civitai:101055@128080", "startStep": 30},
     "controlNet": [{"model": "runware:25@1", "guideImage": "x", "weight": None}],
     "ipAdapters": [{"model": "runware:55@1", "guideImage": "x"}],
     "upscaleFactor": 2,
@@ -693,3 +694,62 @@ def test_a_task_is_immutable() -> None:
     for attribute in ImageInferenceTask.model_fields:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(task, attribute, getattr(task, attribute))
+
+
+REFINER = "civitai:101055@128080"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        {},
+        {"startStep": 2},
+        {"startStep": 100},
+        {"startStepPercentage": 1},
+        {"startStepPercentage": 99, "startStep": None},
+    ],
+)
+def test_a_refiner_begins_at_a_step_or_after_a_share_of_them(start: dict[str, object]) -> None:
+    refiner = inference(refiner={"model": "urn:air:sdxl:checkpoint:" + REFINER, **start}).refiner
+    assert refiner is not None
+    assert refiner.model == REFINER
+    assert (refiner.start_step, refiner.start_step_percentage) == (
+        start.get("startStep"),
+        start.get("startStepPercentage"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("refiner", "code", "parameter"),
+    [
+        ({"model": REFINER, "startStep": 1}, "invalidRefinerStartStep", "refiner.startStep"),
+        ({"model": REFINER, "startStep": 101}, "invalidRefinerStartStep", "refiner.startStep"),
+        (
+            {"model": REFINER, "startStepPercentage": 0},
+            "invalidRefinerStartStepPercentage",
+            "refiner.startStepPercentage",
+        ),
+        (
+            {"model": REFINER, "startStepPercentage": 100},
+            "invalidRefinerStartStepPercentage",
+            "refiner.startStepPercentage",
+        ),
+        ({"startStep": 5}, "missingRefinerModel", "refiner.model"),
+        ({"model": "not an AIR"}, "invalidRefinerModel", "refiner.model"),
+        ({"model": REFINER, "startstep": 3}, "unknownParameter", "refiner.startstep"),
+        ("refiner", "invalidRefiner", "refiner"),
+        (
+            {"model": REFINER, "startStep": 5, "startStepPercentage": 50},
+            "incompatibleParameters",
+            ["refiner.startStep", "refiner.startStepPercentage"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_refiner_is_named(refiner: object, code: str, parameter: object) -> None:
+    error = refusal(MINIMAL | {"refiner": refiner})
+    assert (error["code"], error["parameter"]) == (code, parameter)
+
+
+def test_a_refiner_and_several_passes_exclude_each_other() -> None:
+    error = refusal(MINIMAL | {"seedImage": "a", "passes": [{}, {}], "refiner": {"model": REFINER}})
+    assert (error["code"], error["parameter"]) == ("incompatibleParameters", ["refiner", "passes"])

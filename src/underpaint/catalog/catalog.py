@@ -51,7 +51,7 @@ class Catalog:
         self._categories = categories
         self._targets = _alias_targets(settings.alias)
 
-    def resolve(self, air: str, category: Category = "checkpoint") -> ModelEntry:
+    def resolve(self, air: str, category: Category = "checkpoint", *, as_refiner: bool = False) -> ModelEntry:
         """The model that answers to an identifier.
 
         For an alias this is the entry of the model behind it, with that model's identifier, files and
@@ -60,7 +60,8 @@ class Catalog:
         Raises:
             UnknownModel: the identifier is malformed, or nothing is known about it.
             ModelNotInstalled: its files are not here; the message tells how to install it.
-            ModelNotRunnable: it is installed, but this version cannot run it, or it is of another category.
+            ModelNotRunnable: it is installed, but this version cannot run it, or it is of another category, or
+                it is a refiner and none is asked for, or the other way round.
             ModelListUnreadable: the list of installed models is damaged.
         """
         target = self._targets.get(_key(air))
@@ -70,6 +71,12 @@ class Catalog:
                 f"model {entry.air} ({entry.name}) is a {entry.category}, not a {category}"
             )
         self._check_usable(entry)
+        if as_refiner != (entry.type == "refiner"):
+            raise ModelNotRunnable(
+                f"model {entry.air} ({entry.name}) is no refiner"
+                if as_refiner
+                else f"model {entry.air} ({entry.name}) is a refiner; it goes into 'refiner', beside a model"
+            )
         return entry
 
     def list(self) -> tuple[ModelEntry, ...]:

@@ -26,7 +26,7 @@ class FamilyEntry:
     schedulers: Mapping[str, SchedulerChoice]
     """Names of the API that it runs with."""
     types: frozenset[str] = frozenset({"base"})
-    """Of its checkpoints, those that it runs: base, inpainting."""
+    """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
     """What takes the place of the checkpoint's own scheduler configuration. Checkpoints that are distilled to few steps
     come as single files, too, which say nothing of how those steps are to be spaced."""
@@ -49,6 +49,7 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     title="SDXL",
     module="stable_diffusion_xl",
     class_name="StableDiffusionXL",
+    types=frozenset({"base", "refiner"}),
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
 )
 _FROM_THE_END = {"timestep_spacing": "trailing"}

@@ -55,7 +55,14 @@ class Sampler:
     """
 
     def __init__(
-        self, scheduler: Any, *, steps: int, strength: float | None, generator: torch.Generator
+        self,
+        scheduler: Any,
+        *,
+        steps: int,
+        strength: float | None,
+        generator: torch.Generator,
+        first: int = 0,
+        last: int | None = None,
     ) -> None:
         """Lay out the timesteps.
 
@@ -64,20 +71,27 @@ class Sampler:
             steps: length of the whole schedule, at least 1.
             strength: above 0 and up to 1 for image-to-image; None for text-to-image, which runs the whole schedule.
             generator: the request's noise stream, on the CPU.
+            first: steps of the whole schedule that are another sampler's, from the beginning on.
+            last: step of the whole schedule before which this one stops, for another to go on; None for the end.
         """
         with quiet_libraries():
             scheduler.set_timesteps(steps, **_distilled_schedule(scheduler, steps))
         self._scheduler = scheduler
         self._generator = generator
         order = int(scheduler.order)
-        self.steps = steps if strength is None else steps_to_run(steps, strength)
+        skipped = 0 if strength is None else steps - steps_to_run(steps, strength)
+        skipped = max(skipped, first)
+        self.steps = (steps if last is None else last) - skipped
         # Samplers of higher order visit inner points of a step too; skipping starts at the first point of a step.
-        begin = (steps - self.steps) * order
+        begin = skipped * order
         if hasattr(scheduler, "set_begin_index"):
             # Left to itself a scheduler looks its first timestep up, and goes wrong where sigmas lie so close that two
             # of them round to one timestep.
             scheduler.set_begin_index(begin)
-        self._timesteps: Tensor = scheduler.timesteps[begin:]
+        # Some take a point more than they have steps, near the beginning.
+        more = max(0, len(scheduler.timesteps) - steps * order)
+        end = None if last is None else last * order + more
+        self._timesteps: Tensor = scheduler.timesteps[begin:end]
         self._position = 0
         known = inspect.signature(scheduler.step).parameters
         self._step_options: dict[str, Any] = {"generator": generator} if "generator" in known else {}
@@ -151,6 +165,10 @@ class Sampler:
         """
         kept = {name: value for name, value in vars(self._scheduler).items() if name not in _MADE_AGAIN}
         return {"position": self._position, "noise": self._generator.get_state(), "scheduler": kept}
+
+    def finish(self) -> None:
+        """Count every step as done, without running any."""
+        self._position = len(self._timesteps)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take on what `state` gave, in a sampler that has not begun."""

@@ -109,8 +109,8 @@ class Engine:
         candidates = self._candidates()
         planned = plan(candidates, turn=self._turn, row_limit=self._row_limit)
         ready = [job for job in (self._jobs[job_id] for job_id in planned) if self._prepare(job)]
-        # Only now are the lengths of the prompts known.
-        batch = [job for job in ready if _tokens(job) == _tokens(ready[0])]
+        # Only now are the lengths of the prompts known, and which of its models a job that was interrupted goes on with.
+        batch = [job for job in ready if _shape(job) == _shape(ready[0])]
         for job in self._jobs.values():
             job.passes_waited = 0 if job in batch else job.passes_waited + 1
         if batch:
@@ -134,7 +134,7 @@ class Engine:
                 forwards_left=job.forwards_left,
                 passes_waited=job.passes_waited,
                 owner_debt=debts[job.request.owner],
-                loaded=job.request.model in self._models,
+                loaded=job.model in self._models,
             )
             for job_id, job in self._jobs.items()
         ]
@@ -154,14 +154,18 @@ class Engine:
 
     def _prepare(self, job: Job) -> bool:
         """Encode a job's prompts and picture if that is still to be done; False if the job failed of it."""
-        if job.trajectory is not None:
+        if job.trajectory is not None and not job.trajectory.waits_for_refiner:
             return True
-        if job.request.model not in self._models:
+        if job.model not in self._models:
             self._report(job, loading=True)
         try:
-            model = self._models.get(job.request.model)
-            job.trajectory = self._begun(job.request, model)
-            job.kept_s = time.monotonic()
+            model = self._models.get(job.model)
+            if job.trajectory is None:
+                job.trajectory = self._begun(job.request, model)
+                job.kept_s = time.monotonic()
+            if job.trajectory.waits_for_refiner:
+                model = self._models.get(job.model)
+                job.trajectory.refine(model, self._encodings)
         except Exception as failure:
             self._fail(job, failure)
             return False
@@ -192,7 +196,7 @@ class Engine:
 
     def _forward(self, batch: list[Job]) -> None:
         try:
-            model = self._models.get(batch[0].request.model)
+            model = self._models.get(batch[0].model)
             rows = [_trajectory(job).rows() for job in batch]
             predicted = self._predict(model, batch[0].group, [row for of_job in rows for row in of_job])
             parts = torch.split(predicted, [len(of_job) for of_job in rows])
@@ -276,5 +280,6 @@ def _trajectory(job: Job) -> Trajectory:
     return job.trajectory
 
 
-def _tokens(job: Job) -> int:
-    return _trajectory(job).tokens
+def _shape(job: Job) -> tuple[object, ...]:
+    """What jobs must have in common to share a forward pass."""
+    return (*job.group, _trajectory(job).tokens)

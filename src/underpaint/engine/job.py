@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -31,6 +32,8 @@ class _Leg:
         *,
         number: int,
         generator: torch.Generator,
+        first: int = 0,
+        last: int | None = None,
     ) -> None:
         family = FAMILY_OF_ARCHITECTURE[request.model.architecture]
         # Not one noise twice: what is the same in every pass adds up.
@@ -41,7 +44,9 @@ class _Leg:
             seed=seed,
         )
         strength = None if request.picture is None and number == 0 else asked.strength
-        self.sampler = Sampler(scheduler, steps=asked.steps, strength=strength, generator=generator)
+        self.sampler = Sampler(
+            scheduler, steps=asked.steps, strength=strength, generator=generator, first=first, last=last
+        )
         self.from_noise = strength is None or strength >= 1.0
         """Whether it begins with noise alone, where a mask says what of the picture comes back."""
         self.guidance_scale = asked.guidance_scale
@@ -64,12 +69,24 @@ class Trajectory:
         self._kept: KeptLatents | None = None
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
         legs = [
-            _Leg(asked, request, model, encodings, number=number, generator=generator)
+            _Leg(
+                asked,
+                request,
+                model,
+                encodings,
+                number=number,
+                generator=generator,
+                last=request.refiner.start_step if request.refiner else None,
+            )
             for number, asked in enumerate(request.passes)
             if steps_of(asked)
         ]
         self._leg, *self._legs_to_come = legs
         self._steps_behind = self._passes_behind = 0
+        self._generator = generator
+        self._refiner = request.refiner
+        """The refiner that is still to take over."""
+        self._refiner_state: Mapping[str, Any] | None = None
         # In the order in which diffusers' pipelines draw: first the autoencoder's noise, then the trajectory's.
         if picture is None:
             shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
@@ -86,8 +103,38 @@ class Trajectory:
 
     @property
     def forwards_left(self) -> int:
-        """Model evaluations still to come."""
-        return self._leg.sampler.forwards_left + sum(leg.sampler.forwards for leg in self._legs_to_come)
+        """Model evaluations still to come; the refiner's as if its sampler were of first order."""
+        refining = 0 if self._refiner is None else self._request.steps - self._refiner.start_step
+        to_come = sum(leg.sampler.forwards for leg in self._legs_to_come)
+        return self._leg.sampler.forwards_left + to_come + refining
+
+    @property
+    def waits_for_refiner(self) -> bool:
+        """Whether the refiner is next: `refine` has to be called before `rows`."""
+        return self._refiner is not None and not self._leg.sampler.forwards_left
+
+    @property
+    def is_refining(self) -> bool:
+        """Whether the next forward pass is the refiner's."""
+        return self._request.refiner is not None and (self._refiner is None or self.waits_for_refiner)
+
+    def refine(self, model: Family, encodings: ByteBudgetCache) -> None:
+        """Go on with the refiner. It takes the latents as they are, as diffusers' `denoising_start` does."""
+        assert self._refiner is not None, "there is a refiner"
+        request = replace(self._request, model=self._refiner.model)
+        leg = _Leg(
+            request.passes[0],
+            request,
+            model,
+            encodings,
+            number=1,
+            generator=self._generator,
+            first=self._refiner.start_step,
+        )
+        if self._refiner_state is not None:
+            leg.sampler.restore(self._refiner_state)
+        self._steps_behind += self._leg.sampler.steps
+        self._leg, self._refiner, self._refiner_state = leg, None, None
 
     @property
     def steps_done(self) -> int:
@@ -150,6 +197,7 @@ class Trajectory:
         """How far it is, in plain values and tensors, to be copied before the next `advance`."""
         return {
             "passes": self._passes_behind,
+            "refining": self._request.refiner is not None and self._refiner is None,
             "latents": self._latents,
             "noise": None if self._kept is None else self._kept.noise,
             "sampler": self._leg.sampler.state(),
@@ -162,7 +210,11 @@ class Trajectory:
         self._latents = state["latents"]
         if self._mask is not None:
             self._kept = KeptLatents(self._clean, self._mask, state["noise"])
-        self._leg.sampler.restore(state["sampler"])
+        if state["refining"]:
+            self._leg.sampler.finish()
+            self._refiner_state = state["sampler"]
+        else:
+            self._leg.sampler.restore(state["sampler"])
 
     def _next_leg(self) -> None:
         self._steps_behind += self._leg.sampler.steps
@@ -194,7 +246,7 @@ class Job:
     """A request, and its trajectory once the model has been at hand."""
 
     def __init__(self, request: JobRequest) -> None:
-        self.request = request
+        self.request = request = _without_idle_base(request)
         self.trajectory: Trajectory | None = None
         self.passes_waited = 0
         """Passes since its last one, or since its arrival."""
@@ -211,13 +263,30 @@ class Job:
     @property
     def group(self) -> tuple[object, ...]:
         """Jobs of equal groups can share a forward pass if their prompts, too, are of one length."""
-        return (self.request.model, self.request.width_px, self.request.height_px)
+        return (self.model, self.request.width_px, self.request.height_px)
+
+    @property
+    def model(self) -> ModelReference:
+        """Of the next forward pass."""
+        if self.request.refiner is None or self.trajectory is None or not self.trajectory.is_refining:
+            return self.request.model
+        return self.request.refiner.model
 
     @property
     def row_count(self) -> int:
         """Rows that it takes in a forward pass."""
         scale = self.request.guidance_scale if self.trajectory is None else self.trajectory.guidance_scale
         return 2 if uses_guidance(scale) else 1
+
+
+def _without_idle_base(request: JobRequest) -> JobRequest:
+    """The same request of the refiner alone, where its strength leaves no step to the model before it."""
+    if request.refiner is None or request.picture is None:
+        return request
+    skipped = request.steps - steps_to_run(request.steps, request.strength)
+    if skipped < request.refiner.start_step:
+        return request
+    return replace(request, model=request.refiner.model, refiner=None)
 
 
 def steps_of(asked: Pass) -> int:

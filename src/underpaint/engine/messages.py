@@ -39,6 +39,15 @@ class Pass:
     """Share of the steps that runs."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Refiner:
+    """A second model, which takes a picture's last steps over from the first."""
+
+    model: ModelReference
+    start_step: int
+    """Steps of the whole schedule before it, at least 1 and less than all."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JobRequest:
     """One picture to make. Everything is decided: no defaults are left to the engine."""
@@ -72,6 +81,8 @@ class JobRequest:
     """Syntax of weights within both prompts; None for plain text."""
     further_passes: tuple[Pass, ...] = ()
     """What follows on the pass that the request's own values describe, each from the latents of the one before."""
+    refiner: Refiner | None = None
+    """Only with a single pass."""
     previews: bool = False
     """Whether progress carries small pictures of what is coming."""
     checkpoint: str | None = None

@@ -332,6 +332,7 @@ class ImageInference:
             results=task.number_results,
             clip_skip=task.clip_skip,
             prompt_weighting=task.prompt_weighting,
+            refiner=prepared.refiner,
             passes=task.passes,
             previews=previews,
         )
@@ -411,7 +412,9 @@ class ImageInference:
         if isinstance(finished, Failed):
             return finished
         job = run.jobs[position]
-        parameters = picture_parameters(job, entry, finished) if self._settings.embed_parameters else None
+        parameters = None
+        if self._settings.embed_parameters:
+            parameters = picture_parameters(job, entry, finished, refiner=task.refiner)
         return await asyncio.to_thread(self._store_result, run, position, finished, task, parameters)
 
     def _store_result(

@@ -4,9 +4,12 @@ from underpaint.catalog import ModelEntry
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.messages import Finished, JobRequest
 from underpaint.version import __version__
+from underpaint.wire import Refiner
 
 
-def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -> dict[str, object]:
+def picture_parameters(
+    job: JobRequest, entry: ModelEntry, finished: Finished, *, refiner: Refiner | None = None
+) -> dict[str, object]:
     """The parameters that make the picture again, with Underpaint's version."""
     transformed = (
         {} if job.picture is None else {"strength": job.strength, "effectiveSteps": finished.steps_run}
@@ -15,6 +18,7 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
         **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
         **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),
+        **({"refiner": _refiner(job, refiner)} if refiner else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
     }
     return {
@@ -31,6 +35,10 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
         "height": job.height_px,
         "version": __version__,
     }
+
+
+def _refiner(job: JobRequest, refiner: Refiner) -> dict[str, object]:
+    return {"model": refiner.model, "startStep": refiner.steps_before(job.steps) + 1}
 
 
 def _passes(job: JobRequest) -> list[dict[str, object]]:

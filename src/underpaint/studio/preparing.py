@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from underpaint import wire
 from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
 from underpaint.catalog.download import DownloadFailed, local_files
-from underpaint.engine.messages import Mask, Picture
+from underpaint.engine.messages import Mask, Picture, Refiner
 from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.pictures import Pictures
-from underpaint.studio.requests import UnknownScheduler, checked_scheduler
+from underpaint.studio.requests import (
+    RUNNABLE_ARCHITECTURES,
+    UnknownScheduler,
+    checked_scheduler,
+    model_reference,
+)
 from underpaint.wire import ImageInferenceTask, Outpaint, TaskError
 from underpaint.wire.errors import parameter_code
 
@@ -30,6 +36,7 @@ class Prepared:
     seed_file: bytes | None
     """The same as it came."""
     mask: Mask | None = None
+    refiner: Refiner | None = None
 
 
 class Preparation:
@@ -67,6 +74,8 @@ class Preparation:
         for index, each in enumerate(task.passes):
             if each.scheduler is not None:
                 _check_scheduler(f"passes[{index}].scheduler", each.scheduler, entry)
+        steps = task.steps or entry.defaults.steps
+        refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
         picture, seed_file = None, None
         if task.seed_image is not None:
             picture, seed_file = await self._pictures.read_as(
@@ -78,22 +87,46 @@ class Preparation:
             mask = await asyncio.to_thread(_fitted_mask, drawn, task)
         elif task.outpaint is not None:
             mask = await asyncio.to_thread(_mask_of_margins, task, task.outpaint)
-        try:
-            on_disk = entry.files is not None and entry.files.form != "hub"
-            location = local_files(entry) if on_disk else await asyncio.to_thread(local_files, entry)
-        except DownloadFailed as failure:
-            raise TaskError("modelNotReady", str(failure), parameter="model") from None
-        return Prepared(entry=entry, location=location, picture=picture, seed_file=seed_file, mask=mask)
+        location = await _files_of(entry, parameter="model")
+        refiner = None
+        if task.refiner is not None and refiner_entry is not None:
+            files = await _files_of(refiner_entry, parameter="refiner.model")
+            refiner = Refiner(
+                model=model_reference(refiner_entry, files), start_step=task.refiner.steps_before(steps)
+            )
+        return Prepared(
+            entry=entry, location=location, picture=picture, seed_file=seed_file, mask=mask, refiner=refiner
+        )
 
-    def _resolve(self, air: str) -> ModelEntry:
+    def _refiner(self, asked: wire.Refiner, entry: ModelEntry, steps: int) -> ModelEntry:
+        """The model that takes over from `entry`."""
+        if "refiner" not in RUNNABLE_ARCHITECTURES[entry.architecture]:
+            raise TaskError(
+                "incompatibleParameters",
+                f"'refiner' goes with SDXL models only, and {entry.air} is {entry.architecture}.",
+                parameter=["refiner", "model"],
+            )
+        asked.steps_before(steps)
+        return self._resolve(asked.model, parameter="refiner.model", as_refiner=True)
+
+    def _resolve(self, air: str, *, parameter: str = "model", as_refiner: bool = False) -> ModelEntry:
         try:
-            return self._catalog.resolve(air)
+            return self._catalog.resolve(air, as_refiner=as_refiner)
         except ModelNotInstalled as missing:
-            raise TaskError("modelNotReady", str(missing), parameter="model", type="string") from None
+            raise TaskError("modelNotReady", str(missing), parameter=parameter, type="string") from None
         except ModelListUnreadable as damaged:
             raise TaskError("internalServerError", str(damaged)) from None
         except CatalogError as refusal:
-            raise TaskError("invalidModel", str(refusal), parameter="model", type="string") from None
+            code = parameter_code("invalid", parameter)
+            raise TaskError(code, str(refusal), parameter=parameter, type="string") from None
+
+
+async def _files_of(entry: ModelEntry, *, parameter: str) -> Path:
+    try:
+        on_disk = entry.files is not None and entry.files.form != "hub"
+        return local_files(entry) if on_disk else await asyncio.to_thread(local_files, entry)
+    except DownloadFailed as failure:
+        raise TaskError("modelNotReady", str(failure), parameter=parameter) from None
 
 
 def _check_scheduler(parameter: str, name: str | None, entry: ModelEntry) -> None:

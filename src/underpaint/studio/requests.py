@@ -6,7 +6,7 @@ from pathlib import Path
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.engine.messages import JobRequest, Mask, ModelReference, Picture
+from underpaint.engine.messages import JobRequest, Mask, ModelReference, Picture, Refiner
 from underpaint.engine.messages import Pass as EnginePass
 from underpaint.wire import Pass, PromptWeighting
 
@@ -45,6 +45,7 @@ class Wishes:
     results: int = 1
     clip_skip: int = 0
     prompt_weighting: PromptWeighting | None = None
+    refiner: Refiner | None = None
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
     previews: bool = False
@@ -67,11 +68,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
     request = JobRequest(
         job_id=str(uuid.uuid4()),
         owner=owner,
-        model=ModelReference(
-            architecture=entry.architecture,
-            location=location,
-            config=entry.files.config if entry.files else None,
-        ),
+        model=model_reference(entry, location),
         prompt=first.prompt,
         negative_prompt=first.negative_prompt,
         width_px=wishes.width_px,
@@ -86,6 +83,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         mask_margin_px=wishes.mask_margin_px,
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
+        refiner=wishes.refiner,
         further_passes=tuple(further),
         previews=wishes.previews,
     )
@@ -95,6 +93,15 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
             replace(request, job_id=str(uuid.uuid4()), seed=_seed(wishes.seed, k))
             for k in range(1, wishes.results)
         ),
+    )
+
+
+def model_reference(entry: ModelEntry, location: Path) -> ModelReference:
+    """What the engine knows a model by."""
+    return ModelReference(
+        architecture=entry.architecture,
+        location=location,
+        config=entry.files.config if entry.files else None,
     )
 
 

@@ -15,6 +15,7 @@ from underpaint.wire.image_inference import (
 from underpaint.wire.model_search import ModelSearchTask
 from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
+from underpaint.wire.refiner import Refiner
 from underpaint.wire.result_schema import ITEM_TYPES, result_schemas
 from underpaint.wire.results import (
     Acknowledgement,
@@ -79,6 +80,7 @@ __all__ = [
     "Pong",
     "ProcessingStatus",
     "PromptWeighting",
+    "Refiner",
     "Task",
     "TaskDetailsResult",
     "TaskError",

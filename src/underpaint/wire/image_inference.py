@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from underpaint.wire.air import Air
 from underpaint.wire.errors import TaskError, parameter_code
 from underpaint.wire.fields import IdentifiedTask, Integer, OptionalInteger, WireModel
 from underpaint.wire.parameters import (
@@ -15,6 +14,7 @@ from underpaint.wire.parameters import (
     UNSUPPORTED_PARAMETERS,
     says_nothing,
 )
+from underpaint.wire.refiner import Refiner, fold_refiner, model_identifier
 from underpaint.wire.sampling import MAX_PASSES, OptionalScheduler, Pass, Prompt
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_list, fold_object
@@ -47,10 +47,6 @@ def _distinct_output_types(value: object) -> object:
         if spelled not in distinct:
             distinct.append(spelled)
     return tuple(distinct) or ("URL",)
-
-
-def _model_identifier(value: str) -> str:
-    return str(Air.parse(value))
 
 
 def _http_url(value: str | None) -> str | None:
@@ -134,6 +130,7 @@ class ImageInferenceTask(IdentifiedTask):
         cfg_scale: guidance scale, 0 to 50, where 0 and 1 mean no guidance; None for the model's default.
         clip_skip: text encoder layers to skip beyond what the model skips.
         prompt_weighting: syntax of weights within prompts; None for plain text.
+        refiner: a second model for the last steps.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
         fit: how a seed image of another aspect ratio fills the picture: stretched to it, cut to it ("cover"),
@@ -174,9 +171,7 @@ class ImageInferenceTask(IdentifiedTask):
     ttl_s: OptionalInteger = Field(
         default=None, ge=60, le=2**31 - 1, description="seconds until the result's URL ends"
     )
-    model: Annotated[str, AfterValidator(_model_identifier)] = Field(
-        description="AIR identifier of the model"
-    )
+    model: Annotated[str, AfterValidator(model_identifier)] = Field(description="AIR identifier of the model")
     positive_prompt: Prompt = Field(
         min_length=1, max_length=3000, description="what guides the picture; __BLANK__ for no text guidance"
     )
@@ -223,6 +218,9 @@ class ImageInferenceTask(IdentifiedTask):
     prompt_weighting: Annotated[PromptWeighting | None, BeforeValidator(_documented_spelling)] = Field(
         default=None, description="syntax of weights within both prompts; default: plain text"
     )
+    refiner: Refiner | None = Field(
+        default=None, description="a second model for the last steps; with SDXL models only"
+    )
     number_results: Integer = Field(default=1, ge=1, le=20, description="how many pictures")
     check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
     fit: Fit = Field(
@@ -263,6 +261,7 @@ class ImageInferenceTask(IdentifiedTask):
         fold_list(folded, "passes", Pass)
         fold_object(folded, "outpaint", Outpaint)
         _check_outpaint(folded)
+        fold_refiner(folded)
         return folded
 
 

@@ -24,7 +24,6 @@ UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "lora": "LoRA models are not available",
         "lycoris": "LyCORIS models are not available",
         "embeddings": "textual inversion embeddings are not available",
-        "refiner": "refiner models are not available",
         "controlNet": "ControlNet models are not available",
         "ipAdapters": "IP-Adapters are not available",
         "puLID": "PuLID is not available",
