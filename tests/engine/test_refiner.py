@@ -106,4 +106,4 @@ def test_a_job_that_is_interrupted_goes_on_in_either_model(
     alone.finish(request)
     assert goes_on.picture("only").tobytes() == alone.picture("only").tobytes()
     assert goes_on.progress("only")[0].step == 0
-    assert [event.step for event in goes_on.progress("only") if event.stage == "running"][0] == after
+    assert next(event.step for event in goes_on.progress("only") if event.stage == "running") == after

@@ -109,7 +109,7 @@ class Engine:
         candidates = self._candidates()
         planned = plan(candidates, turn=self._turn, row_limit=self._row_limit)
         ready = [job for job in (self._jobs[job_id] for job_id in planned) if self._prepare(job)]
-        # Only now are the lengths of the prompts known, and which of its models a job that was interrupted goes on with.
+        # Only now are the lengths of the prompts known, and with which of its models an interrupted job goes on.
         batch = [job for job in ready if _shape(job) == _shape(ready[0])]
         for job in self._jobs.values():
             job.passes_waited = 0 if job in batch else job.passes_waited + 1
