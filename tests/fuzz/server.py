@@ -1,12 +1,12 @@
-"""The server that the fuzzers talk to, in a process of its own."""
+"""The server that the fuzzers and the soak talk to, in a process of its own."""
 
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ MOST_LOG_LINES = 2000
 
 
 @dataclass
-class PaintingServer:
+class ServerProcess:
     """A running server, and the last lines that it logged."""
 
     process: subprocess.Popen[str]
@@ -42,9 +42,14 @@ class PaintingServer:
         self.started.set()
 
 
+def painting_server(folder: Path, **settings: object) -> AbstractContextManager[ServerProcess]:
+    """A server whose engine paints plain colours at once."""
+    return server_process(("tests.fuzz.program",), folder, **settings)
+
+
 @contextmanager
-def painting_server(folder: Path, **settings: object) -> Iterator[PaintingServer]:
-    """A server without keys, on a free port, that fetches from nowhere."""
+def server_process(command: Sequence[str], folder: Path, **settings: object) -> Iterator[ServerProcess]:
+    """A server without keys, on a free port, that fetches from nowhere. `command` is a module and its arguments."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("UNDERPAINT_")},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
@@ -56,14 +61,14 @@ def painting_server(folder: Path, **settings: object) -> Iterator[PaintingServer
         **{f"UNDERPAINT_{name.upper()}": str(value) for name, value in settings.items()},
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.fuzz.program"],
+        [sys.executable, "-m", *command],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    server = PaintingServer(process)
+    server = ServerProcess(process)
     reading = threading.Thread(target=server.read_log, daemon=True)
     reading.start()
     try:

@@ -75,9 +75,11 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
                     dispatcher=dispatcher,
                 )
                 await access.log_policy()
+                watching = asyncio.create_task(metrics.pauses.run(), name="pauses")
                 try:
                     yield
                 finally:
+                    watching.cancel()
                     dispatcher.stopping.set()
                     await sessions.stop()
         finally:

@@ -14,6 +14,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from underpaint.server.pauses import PauseWatch
 from underpaint.server.studio import StudioStatus
 from underpaint.wire import TASK_MODELS
 
@@ -85,6 +86,17 @@ class Metrics:
         self.websocket_connections = Gauge(
             "underpaint_websocket_connections", "Open WebSocket connections.", registry=self._registry
         )
+        self.pauses = PauseWatch()
+        Gauge(
+            "underpaint_event_loop_longest_pause_seconds",
+            "By how much the event loop was late, at most since the start, for whatever reason.",
+            registry=self._registry,
+        ).set_function(lambda: self.pauses.longest_s)
+        Gauge(
+            "underpaint_event_loop_longest_own_pause_seconds",
+            "The same, counting only as much of each pause as this process used the processor meanwhile.",
+            registry=self._registry,
+        ).set_function(lambda: self.pauses.longest_own_s)
 
     def count_request(self, place: str, method: str, status_code: int, seconds: float) -> None:
         """Count an answered HTTP request. `place` must be one of few."""
