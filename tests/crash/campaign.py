@@ -22,7 +22,7 @@ import httpx
 from aiohttp import web
 from sqlalchemy import func, select
 
-from tests.crash.program import SERVER_POINTS
+from tests.crash.program import ENGINE_POINTS, SERVER_POINTS, STEPS, VICTIMS
 from tests.studio.conftest import transformation
 from underpaint.database import deliveries, open_database, tasks
 
@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 LISTENING = "Underpaint is listening on "
 RESULTS = 2
 KILLED = -signal.SIGKILL
+REAL_ENGINE = {"CRASH_ENGINE": "1", "UNDERPAINT_CHECKPOINT_INTERVAL_S": "0"}
 
 
 @dataclass
@@ -71,6 +72,18 @@ class Server:
     process: asyncio.subprocess.Process
     url: str = ""
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def said_of_checkpoints(self) -> Counter[str]:
+        """How many jobs went on from one, and how many found one that they could not use."""
+        return Counter(
+            {
+                "checkpoints used": sum("goes on after" in line and "steps" in line for line in self.lines),
+                "checkpoints refused": sum(
+                    "checkpoint" in line and "not used" in line for line in self.lines
+                ),
+            }
+        )
 
     async def read(self) -> None:
         assert self.process.stderr is not None
@@ -153,37 +166,69 @@ def new_task(seed: int, webhook_url: str, **more: Any) -> dict[str, Any]:
     )
 
 
-async def crash_at(point: str, folder: Path, *, seed: int, expected: list[str]) -> None:
-    """Kill a server at that point of a task, start another, and check that nothing is lost and nothing doubled."""
+def work_for_the_engine(seed: int) -> dict[str, Any]:
+    """What a task for the real engine asks for: a few steps, and another sampler for each seed."""
+    schedulers = ("Default", "Euler a", "DPM++ 2M Karras", "Heun", "DPM++ SDE")
+    return {"steps": STEPS, "strength": 1.0, "CFGScale": 2, "scheduler": schedulers[seed % len(schedulers)]}
+
+
+async def crash_at(
+    point: str, folder: Path, *, seed: int, expected: list[str], victim: str = "server"
+) -> Counter[str]:
+    """Kill a server at that point of a task, start another, and check that nothing is lost and nothing doubled.
+
+    At a point of the engine the victim may be the engine, whose server then goes on, or both. Returns what the engine
+    said of checkpoints.
+    """
+    in_engine = point in ENGINE_POINTS
+    environment = REAL_ENGINE if in_engine else {"CRASH_POINT": point}
     async with hooks() as receiver:
-        task = new_task(seed, receiver.url)
+        task = new_task(seed, receiver.url, **(work_for_the_engine(seed) if in_engine else {}))
+        if victim == "engine":
+            async with server(folder, **environment) as only:
+                (folder / "order").write_text(f"{point}:{victim}")
+                assert "data" in await post(only.url, task)
+                await _check(only, folder, task, receiver, expected=expected)
+                assert not (folder / "order").exists(), "nothing was killed"
+                assert any("the engine process ended" in line for line in only.lines)
+            return only.said_of_checkpoints
         acknowledged = False
-        async with server(folder, CRASH_POINT=point) as first:
+        async with server(folder, **environment) as first:
+            if in_engine:
+                (folder / "order").write_text(f"{point}:{victim}")
             with contextlib.suppress(httpx.HTTPError):
                 acknowledged = "data" in await post(first.url, task)
             async with asyncio.timeout(60):
                 status = await first.process.wait()
             assert status == KILLED, "".join(first.lines)
-        async with server(folder) as second:
+        async with server(folder, **(REAL_ENGINE if in_engine else {})) as second:
             again = await post(second.url, task)
             conflict = again.get("errors", [{}])[0].get("code") == "conflictTaskUUID"
             # What was acknowledged must be there. What was not may be: then its repeat is a conflict, as for a client.
             assert conflict or (not acknowledged and "data" in again), (acknowledged, again)
-            items = await outcome(second.url, task)
-            assert [item["seed"] for item in items] == [seed, seed + 1]
-            assert len({item["imageUUID"] for item in items}) == RESULTS
-            assert await digests(second.url, items) == expected
-            database = open_database(folder / "data")
-            async with asyncio.timeout(60):
-                while _count(database, deliveries):  # noqa: ASYNC110, it is another process's doing
-                    await asyncio.sleep(0.02)
-            assert _count(database, tasks) == 1
-            database.dispose()
-        # At least once each, a repeat under the same id and with the same body, and of no other picture.
-        assert sorted(receiver.images) == sorted(item["imageUUID"] for item in items)
-        assert all(len(set(bodies)) == 1 for bodies in receiver.bodies.values())
+            await _check(second, folder, task, receiver, expected=expected)
         if point == "webhook sent":
             assert max(map(len, receiver.bodies.values())) == 2
+        return second.said_of_checkpoints
+
+
+async def _check(
+    running: Server, folder: Path, task: dict[str, Any], receiver: Hooks, *, expected: list[str]
+) -> None:
+    """The task ends once, with the expected pictures, and all of its webhooks arrive."""
+    items = await outcome(running.url, task, timeout_s=300)
+    assert [item["seed"] for item in items] == [task["seed"], task["seed"] + 1]
+    assert len({item["imageUUID"] for item in items}) == RESULTS
+    assert await digests(running.url, items) == expected
+    database = open_database(folder / "data")
+    async with asyncio.timeout(60):
+        while _count(database, deliveries):  # noqa: ASYNC110, it is another process's doing
+            await asyncio.sleep(0.02)
+    assert _count(database, tasks) == 1
+    database.dispose()
+    # At least once each, a repeat under the same id and with the same body, and of no other picture.
+    assert sorted(receiver.images) == sorted(item["imageUUID"] for item in items)
+    assert all(len(set(bodies)) == 1 for bodies in receiver.bodies.values())
 
 
 def _count(database: Any, table: Any) -> int:
@@ -191,27 +236,41 @@ def _count(database: Any, table: Any) -> int:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
-async def uninterrupted(folder: Path, seed: int, **environment: str) -> list[str]:
-    """The pictures of the same task without a crash."""
+async def uninterrupted(folder: Path, seed: int, *, real: bool = False) -> list[str]:
+    """The pictures of the same task without a crash; of the real engine without any checkpoints either."""
+    environment = {"CRASH_ENGINE": "1"} if real else {}
     async with hooks() as receiver, server(folder, **environment) as running:
-        task = new_task(seed, receiver.url)
+        task = new_task(seed, receiver.url, **(work_for_the_engine(seed) if real else {}))
         assert "data" in await post(running.url, task)
-        return await digests(running.url, await outcome(running.url, task))
+        return await digests(running.url, await outcome(running.url, task, timeout_s=300))
 
 
-async def campaign(kills: int, seed: int) -> Counter[str]:
-    """Crash at random points, `kills` times. Returns how often at each."""
+async def campaign(kills: int, seed: int, engine_share: float) -> Counter[str]:
+    """Crash at random points, `kills` times. Returns how often at each, and what was said of checkpoints.
+
+    Args:
+        kills: how many.
+        seed: of the random choices.
+        engine_share: how many of them happen at a moment of the real engine, which takes far longer to start.
+    """
     chance, done = random.Random(seed), Counter[str]()
-    references: dict[int, list[str]] = {}
+    references: dict[tuple[bool, int], list[str]] = {}
     for number in range(kills):
-        point, picture_seed = chance.choice(SERVER_POINTS), chance.randrange(1, 6)
-        with tempfile.TemporaryDirectory() as folder:
-            if picture_seed not in references:
-                (Path(folder) / "reference").mkdir()
-                references[picture_seed] = await uninterrupted(Path(folder) / "reference", picture_seed)
-            await crash_at(point, Path(folder), seed=picture_seed, expected=references[picture_seed])
-        done[point] += 1
-        print(f"{number + 1}/{kills}: {point}: nothing lost, nothing doubled", flush=True)  # noqa: T201
+        real = chance.random() < engine_share
+        point = chance.choice(ENGINE_POINTS if real else SERVER_POINTS)
+        victim = chance.choice(VICTIMS) if real else "server"
+        picture_seed = chance.randrange(1, 6)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            if (real, picture_seed) not in references:
+                (folder / "reference").mkdir()
+                references[real, picture_seed] = await uninterrupted(
+                    folder / "reference", picture_seed, real=real
+                )
+            expected = references[real, picture_seed]
+            done += await crash_at(point, folder, seed=picture_seed, expected=expected, victim=victim)
+        done[f"{point} ({victim})"] += 1
+        print(f"{number + 1}/{kills}: {point} ({victim}): nothing lost, nothing doubled", flush=True)  # noqa: T201
     return done
 
 
@@ -219,5 +278,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--engine-share", type=float, default=0.25)
     chosen = parser.parse_args()
-    print(dict(asyncio.run(campaign(chosen.kills, chosen.seed))))  # noqa: T201
+    print(dict(asyncio.run(campaign(chosen.kills, chosen.seed, chosen.engine_share))))  # noqa: T201

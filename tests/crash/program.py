@@ -1,8 +1,8 @@
-"""A server that kills itself at a named moment, once.
+"""A server that kills itself, or whose engine kills itself or both, at a named moment, once.
 
 The environment says where: CRASH_POINT is one of `SERVER_POINTS`, and CRASH_FOLDER holds a marker so that it happens
-once. With CRASH_ENGINE=1 the engine is the real one, which kills itself in the tick whose number stands in the file
-`tick`; it runs this module again in its own process, as the start of a child does.
+once. With CRASH_ENGINE=1 the engine is the real one, in a process of its own, which runs this module again; there the
+file `order` in the folder names one of `ENGINE_POINTS` and one of `VICTIMS`, and is removed when it is obeyed.
 """
 
 import os
@@ -22,6 +22,15 @@ SERVER_POINTS = (
     "after the end",
     "webhook sent",
 )
+STEPS = 6
+ENGINE_POINTS = (
+    "queued",
+    "encoding the seed",
+    *(f"step {number}" for number in range(1, STEPS + 1)),
+    "decoding",
+    "checkpoint half written",
+)
+VICTIMS = ("engine", "server", "both")
 FOLDER = Path(os.environ.get("CRASH_FOLDER", "."))
 
 
@@ -88,23 +97,56 @@ def _prepare_painting() -> None:
     vars(studio)["EngineProcess"] = Painting
 
 
+def _obey(point: str) -> None:
+    """In the engine: kill who is to be killed, if this is where."""
+    order = FOLDER / "order"
+    if not order.exists() or order.read_text().split(":")[0] != point:
+        return
+    victim = order.read_text().split(":")[1]
+    order.unlink()
+    if victim != "engine":
+        os.kill(os.getppid(), signal.SIGKILL)
+    if victim != "server":
+        _kill()
+
+
 def _prepare_engine() -> None:
-    from underpaint.engine import engine
+    from underpaint.engine import checkpoints, engine, job
 
-    original: Callable[[Any], None] = engine.Engine.tick
-    ticks = 0
+    def before(owner: Any, name: str, point: str) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
 
-    def tick(self: Any) -> None:
-        nonlocal ticks
-        order = FOLDER / "tick"
-        if order.exists():
-            ticks += 1
-            if ticks >= int(order.read_text()):
-                order.unlink()
-                _kill()
-        original(self)
+        def obeying(*args: Any, **kwargs: Any) -> Any:
+            _obey(point)
+            return original(*args, **kwargs)
 
-    engine.Engine.tick = tick  # type: ignore[method-assign]
+        setattr(owner, name, obeying)
+
+    before(engine.Engine, "submit", "queued")
+    before(job, "_encoded_picture", "encoding the seed")
+    before(job.Trajectory, "paint", "decoding")
+    forward, forwards = engine.Engine._forward, 0
+
+    def counted(self: Any, batch: Any) -> None:
+        nonlocal forwards
+        forward(self, batch)
+        forwards = forwards + 1 if (FOLDER / "order").exists() else 0
+        _obey(f"step {forwards}")
+
+    engine.Engine._forward = counted  # type: ignore[method-assign]
+    write = vars(checkpoints)["replace_file"]
+
+    def torn(path: Path, content: bytes, **options: Any) -> None:
+        order = FOLDER / "order"
+        if order.exists() and order.read_text().startswith("checkpoint half written"):
+            # As after a power cut: the name is there, and not all of the bytes.
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content[: len(content) // 2])
+            _obey("checkpoint half written")
+            return
+        write(path, content, **options)
+
+    vars(checkpoints)["replace_file"] = torn
 
 
 if __name__ == "__mp_main__":
