@@ -148,6 +148,17 @@ class Settings(BaseModel):
         False,
         description="Whether tasks of one key may use the images of another by UUID; only its own key may delete one.",
     )
+    sign_urls: bool = Field(
+        False,
+        description="Whether links to stored images are signed and lead to them for a time only. Off by default: then "
+        "whoever knows a link can read the image for as long as it is kept.",
+    )
+    signed_url_ttl_s: float = Field(
+        2 * 86400,
+        ge=1,
+        description="Seconds for which a signed link leads to its image; polling for a result gives a fresh one. "
+        "Webhooks carry theirs for up to a day.",
+    )
     max_request_bytes: int = Field(
         64 * 2**20, ge=2**10, description="Largest request body or socket message."
     )

@@ -32,6 +32,7 @@ class FakeImage:
     data: bytes
     media_type: str
     created_s: float
+    left_s: float | None = None
 
 
 class FakeStudio:
@@ -112,8 +113,12 @@ class FakeStudio:
         self.cancelled.append(task_uuid)
         self.let_go(task_uuid)
 
-    async def open_image(self, image_uuid: str, extension: str) -> FakeImage | None:
+    async def open_image(
+        self, image_uuid: str, extension: str, *, expires: str = "", signed: str = ""
+    ) -> FakeImage | None:
         self.opened.append((image_uuid, extension))
+        if signed == "wrong":
+            raise TaskError("insufficientPermissions", f"The link has expired at {expires}.")
         if (image_uuid, extension) != (IMAGE_UUID, "jpg"):
             return None
         return FakeImage(data=JPEG, media_type="image/jpeg", created_s=CREATED_S)

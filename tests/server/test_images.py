@@ -85,3 +85,12 @@ async def test_an_image_that_is_not_there_is_a_404(http: httpx.AsyncClient, name
 async def test_no_other_name_reaches_the_store(inside: Running, http: httpx.AsyncClient, name: str) -> None:
     assert (await http.get(f"/images/{name}")).status_code == 404
     assert inside.studio.opened == []
+
+
+async def test_a_link_that_does_not_hold_is_refused_in_words(http: httpx.AsyncClient) -> None:
+    reply = await http.get(f"{PATH}?expires=17&signature=wrong")
+    assert reply.status_code == 403
+    assert reply.headers["access-control-allow-origin"] == "*"
+    [error] = reply.json()["errors"]
+    assert error["code"] == "insufficientPermissions"
+    assert "17" in error["message"]

@@ -24,6 +24,7 @@ from underpaint.settings import Settings
 from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.journal import Journal
+from underpaint.studio.links import links_by
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.progress import OnProgress
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
@@ -129,6 +130,7 @@ class Workplace:
             limits=DecodeLimits(),
             upload_ttl_s=self.settings.upload_ttl_s,
             share=self.settings.share_images,
+            links=links_by(self.settings),
         )
         self.studio = Studio(
             settings=self.settings,

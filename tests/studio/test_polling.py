@@ -1,7 +1,15 @@
 import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
 
-from tests.studio.conftest import STRANGER, Workplace, error_of, item_of, transformation
+import pytest
+
+from tests.studio.conftest import STRANGER, Workplace, encoded, error_of, item_of, transformation
 from underpaint.engine.messages import Failed
+from underpaint.studio.pictures import OpenedImage
+from underpaint.wire import TaskError
 
 
 def question(task: dict[str, object], task_type: str = "getResponse") -> dict[str, object]:
@@ -42,6 +50,34 @@ async def test_an_unfinished_task_says_how_long_it_will_take(workplace: Workplac
     item = item_of(await workplace.perform(question(task)))
     assert (item["status"], item["progress"], item["secondsLeft"]) == ("processing", 0, 12.3)
     workplace.engine.release()
+
+
+async def test_with_signed_links_every_poll_gives_a_fresh_one(
+    open_workplace: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace = open_workplace(sign_urls=True, signed_url_ttl_s=100)
+    task = transformation()
+    upload = {"taskType": "imageUpload", "taskUUID": str(uuid.uuid4()), "image": encoded()}
+    for item in (item_of(await workplace.perform(task)), item_of(await workplace.perform(upload))):
+        assert (await opened(workplace, item["imageURL"])).left_s == pytest.approx(100, abs=50)
+        with pytest.raises(TaskError, match="no valid signature"):
+            await opened(workplace, item["imageURL"].partition("&")[0])
+    now_s = time.time()
+    monkeypatch.setattr(workplace.pictures.links, "_clock", lambda: now_s + 1000)
+    with pytest.raises(TaskError, match="expired"):
+        await opened(workplace, item["imageURL"])
+    again = item_of(await workplace.perform(question(task)))
+    assert (await opened(workplace, again["imageURL"])).data
+
+
+async def opened(workplace: Workplace, url: str) -> OpenedImage:
+    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    name, _, extension = urlsplit(url).path.rpartition("/")[2].partition(".")
+    found = await workplace.studio.open_image(
+        name, extension, expires=query["expires"], signed=query.get("signature", "")
+    )
+    assert found is not None
+    return found
 
 
 async def test_a_finished_task_gives_all_its_results_at_every_poll(workplace: Workplace) -> None:

@@ -1,4 +1,6 @@
-"""Stored images by URL, readable without a key: the 122 random bits of a UUID are the permission."""
+"""Stored images by URL, readable without a key: the 122 random bits of a UUID, or by setting a signature, are the
+permission.
+"""
 
 import re
 from email.utils import formatdate, parsedate_to_datetime
@@ -15,9 +17,6 @@ _NAME = re.compile(r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?P<
 
 MAX_AGE_S = 3600
 _SHARED_HEADERS = {
-    # An image never changes. It may be private, and it ceases to exist with its ttl: not for shared caches,
-    # nor for long.
-    "Cache-Control": f"private, max-age={MAX_AGE_S}, immutable",
     # Web pages draw results on a canvas, or fetch them; whoever knows the URL may read the image anyway.
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
@@ -31,14 +30,31 @@ async def get_image(request: Request) -> Response:
     """Answer GET and HEAD, conditional ones too."""
     name = request.path_params["name"]
     match = _NAME.fullmatch(name)
-    image = await services_of(request).studio.open_image(match["uuid"], match["extension"]) if match else None
+    image, refusal = None, TaskError("mediaNotFound", "There is no such image, or it is no longer kept.")
+    if match:
+        try:
+            image = await services_of(request).studio.open_image(
+                match["uuid"],
+                match["extension"],
+                expires=request.query_params.get("expires", ""),
+                signed=request.query_params.get("signature", ""),
+            )
+        except TaskError as error:
+            refusal = error
     if image is None:
-        error = TaskError("mediaNotFound", "There is no such image, or it is no longer kept.")
         return error_response(
-            error, {"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
+            refusal, {"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
         )
     etag = f'"{name}"'
-    headers = {**_SHARED_HEADERS, "ETag": etag, "Last-Modified": formatdate(image.created_s, usegmt=True)}
+    max_age_s = MAX_AGE_S if image.left_s is None else min(MAX_AGE_S, int(image.left_s))
+    headers = {
+        **_SHARED_HEADERS,
+        # An image never changes. It may be private, and it ceases to exist with its ttl: not for shared caches,
+        # nor for long.
+        "Cache-Control": f"private, max-age={max_age_s}, immutable",
+        "ETag": etag,
+        "Last-Modified": formatdate(image.created_s, usegmt=True),
+    }
     if _is_unchanged(request, etag, image.created_s):
         return Response(status_code=304, headers=headers)
     headers["Content-Disposition"] = f'inline; filename="{name}"'

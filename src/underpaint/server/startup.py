@@ -7,8 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from underpaint.claim import AlreadyServed
 from underpaint.database import DatabaseUnusable
 from underpaint.migrations import SchemaVersionError
+from underpaint.studio.signing import SecretsUnreadable
 
-_PLAIN = (AlreadyServed, DatabaseUnusable, SchemaVersionError, OSError)
+_PLAIN = (AlreadyServed, DatabaseUnusable, SchemaVersionError, SecretsUnreadable, OSError)
 """Failures that are not ours, and whose message says what to do. Of others the traceback is what helps."""
 
 

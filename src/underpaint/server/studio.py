@@ -42,6 +42,9 @@ class OpenedImage(Protocol):
     @property
     def created_s(self) -> float: ...
 
+    @property
+    def left_s(self) -> float | None: ...
+
 
 class Studio(Protocol):
     """The floor below."""
@@ -59,8 +62,10 @@ class Studio(Protocol):
         the work of a synchronous task is `cancellation`.
         """
 
-    async def open_image(self, image_uuid: str, extension: str) -> OpenedImage | None:
-        """A stored image, None where there is none (any more)."""
+    async def open_image(
+        self, image_uuid: str, extension: str, *, expires: str = "", signed: str = ""
+    ) -> OpenedImage | None:
+        """A stored image, None where there is none (any more). Raises `TaskError` for a link that does not hold."""
 
     def status(self) -> StudioStatus:
         """What it is doing at the moment."""

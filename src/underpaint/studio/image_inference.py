@@ -449,7 +449,7 @@ class ImageInference:
             run.record,
             run.positions[position],
             result,
-            due=result_deliveries(run.record, task, result),
+            due=result_deliveries(run.record, task, result, self._pictures.links),
             along=[kept.record],
             last=len(run.jobs) == 1,
         )

@@ -35,6 +35,7 @@ from underpaint.images import (
     decode_image,
     parse_image_reference,
 )
+from underpaint.studio.links import Links
 from underpaint.wire import TaskError
 
 Kind = Literal["upload", "result", "seed"]
@@ -61,6 +62,8 @@ class OpenedImage:
     data: bytes
     media_type: str
     created_s: float
+    left_s: float | None = None
+    """For so long the link leads to it; None for as long as there is the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +99,14 @@ class Pictures:
         limits: DecodeLimits,
         upload_ttl_s: float,
         share: bool = False,
+        links: Links | None = None,
     ) -> None:
         self._store = store
         self._database = database
         self.fetcher = fetcher
         """The way out, for pictures by URL and for whatever else is asked for or sent."""
+        self.links = links or Links()
+        """Where pictures can be fetched."""
         self._limits = limits
         self._upload_ttl_s = upload_ttl_s
         self._share = share
@@ -238,8 +244,21 @@ class Pictures:
         self._store.delete_blocking(kept.image_uuid, kept.extension)
         self._count(-kept.size_bytes)
 
-    async def open(self, image_uuid: str, extension: str) -> OpenedImage | None:
-        """The file of a picture that anyone who knows its UUID may see; None where there is none (any more)."""
+    async def open(
+        self, image_uuid: str, extension: str, *, expires: str = "", signed: str = ""
+    ) -> OpenedImage | None:
+        """The file of a picture that anyone who has a link to it may see; None where there is none (any more).
+
+        Args:
+            image_uuid: of the picture.
+            extension: of its file.
+            expires: what the link says of its end.
+            signed: the link's signature.
+
+        Raises:
+            TaskError: the link needs a signature and has none that is valid.
+        """
+        left_s = self.links.check(image_uuid, extension, expires=expires, signed=signed)
         stored = await asyncio.to_thread(self._find, image_uuid)
         if stored is None or stored.extension != extension or stored.kind == "seed":
             return None
@@ -248,7 +267,10 @@ class Pictures:
         except ImageNotFound:
             return None
         return OpenedImage(
-            data=data, media_type=MEDIA_TYPE_OF_EXTENSION[extension], created_s=stored.created_s
+            data=data,
+            media_type=MEDIA_TYPE_OF_EXTENSION[extension],
+            created_s=stored.created_s,
+            left_s=left_s,
         )
 
     async def data_of(self, image_uuid: str, extension: str) -> bytes:

@@ -5,16 +5,12 @@ import base64
 from underpaint.images import ImageNotFound
 from underpaint.studio.caller import Item, Reply
 from underpaint.studio.journal import ResultRecord, TaskRecord
+from underpaint.studio.links import Links
 from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
 from underpaint.wire import ImageInferenceTask, ImageResult, parse_task
 
 COST_USD = 0.0
 """Of a picture made on one's own machine. Clients that ask for the cost get a number, as from the hosted service."""
-
-
-def image_url(base_url: str, image_uuid: str, extension: str) -> str:
-    """Where a stored picture can be fetched."""
-    return f"{base_url}/images/{image_uuid}.{extension}"
 
 
 async def outcome_reply(record: TaskRecord, pictures: Pictures, *, status: str | None = None) -> Reply:
@@ -50,7 +46,7 @@ async def _item(
             # Deleted by its owner since.
             return None
         encoded = base64.b64encode(data).decode("ascii")
-    return result_item(result, record, task, encoded=encoded, status=status)
+    return result_item(result, record, task, links=pictures.links, encoded=encoded, status=status)
 
 
 def result_item(
@@ -58,6 +54,7 @@ def result_item(
     record: TaskRecord,
     task: ImageInferenceTask,
     *,
+    links: Links,
     encoded: str | None,
     status: str | None,
 ) -> Item:
@@ -67,16 +64,18 @@ def result_item(
         result: the result.
         record: the task that made it.
         task: the same, read.
+        links: make the link to it.
         encoded: the file in base64; None leaves out what would hold it.
         status: of the result, in replies to getResponse.
     """
     media_type = MEDIA_TYPE_OF_EXTENSION[result.extension]
+    base_url = record.base_url
     wants = task.output_type if encoded is not None else {"URL"} & set(task.output_type)
     return ImageResult(
         task_uuid=record.task_uuid,
         image_uuid=result.image_uuid,
         seed=result.seed,
-        image_url=image_url(record.base_url, result.image_uuid, result.extension) if "URL" in wants else None,
+        image_url=links.url(base_url, result.image_uuid, result.extension) if "URL" in wants else None,
         image_base64_data=encoded if "base64Data" in wants else None,
         image_data_uri=f"data:{media_type};base64,{encoded}" if "dataURI" in wants else None,
         cost=COST_USD if task.include_cost else None,

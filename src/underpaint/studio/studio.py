@@ -27,6 +27,7 @@ from underpaint.studio.deliveries import Outbox
 from underpaint.studio.disk import DiskBudget
 from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal
+from underpaint.studio.links import links_by
 from underpaint.studio.model_search import search_models
 from underpaint.studio.model_upload import ModelUploads
 from underpaint.studio.options import engine_options
@@ -135,9 +136,11 @@ class Studio:
             log.exception("a task failed unexpectedly")
             return _error_reply(TaskError("internalServerError", "the server failed; its log says how"), raw)
 
-    async def open_image(self, image_uuid: str, extension: str) -> OpenedImage | None:
-        """The file of a stored picture; None where there is none (any more)."""
-        return await self._pictures.open(image_uuid, extension)
+    async def open_image(
+        self, image_uuid: str, extension: str, *, expires: str = "", signed: str = ""
+    ) -> OpenedImage | None:
+        """The file of a stored picture, by a link to it; see `Pictures.open`."""
+        return await self._pictures.open(image_uuid, extension, expires=expires, signed=signed)
 
     def status(self) -> StudioStatus:
         """What it is doing at the moment."""
@@ -270,6 +273,7 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
         timeout_s=settings.fetch_timeout_s,
     )
     options = engine_options(settings, preload=_preloaded(settings, catalog))
+    links = await asyncio.to_thread(links_by, settings)
     engine = EngineProcess(options, stall_s=settings.engine_stall_s)
     async with Fetcher(policy) as fetcher:
         pictures = Pictures(
@@ -279,6 +283,7 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
             limits=DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels),
             upload_ttl_s=settings.upload_ttl_s,
             share=settings.share_images,
+            links=links,
         )
         journal = Journal(database)
         studio = Studio(settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine)

@@ -8,7 +8,6 @@ from underpaint.images import UPLOAD_FORMATS, encode_image
 from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.disk import DiskBudget
 from underpaint.studio.pictures import Pictures
-from underpaint.studio.replies import image_url
 from underpaint.wire import (
     ImageUploadTask,
     MediaDeleteResult,
@@ -59,7 +58,7 @@ class Uploads:
         image_uuid = await self._pictures.keep(
             data, extension="png", kind="upload", size=size, owner=caller.owner, ttl_s=self._upload_ttl_s
         )
-        return image_uuid, image_url(caller.base_url, image_uuid, "png")
+        return image_uuid, self._pictures.links.url(caller.base_url, image_uuid, "png")
 
 
 def _encode(image: Image.Image) -> tuple[bytes, tuple[int, int]]:

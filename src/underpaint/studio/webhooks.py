@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from underpaint.images import Fetcher, FetchFailed, FetchRefused, ImageNotFound
 from underpaint.studio.deliveries import Delivery, Outbox, new_delivery
 from underpaint.studio.journal import ResultRecord, TaskRecord
+from underpaint.studio.links import Links
 from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
 from underpaint.studio.replies import result_item
 from underpaint.studio.signing import SecretsUnreadable, read_secrets, webhook_headers
@@ -58,14 +59,16 @@ def check_destinations(task: ImageInferenceTask, fetcher: Fetcher) -> None:
             ) from None
 
 
-def result_deliveries(record: TaskRecord, task: ImageInferenceTask, result: ResultRecord) -> list[Delivery]:
+def result_deliveries(
+    record: TaskRecord, task: ImageInferenceTask, result: ResultRecord, links: Links
+) -> list[Delivery]:
     """What is to be sent because a picture is there."""
     picture = {"image_uuid": result.image_uuid, "extension": result.extension}
     due = []
     if task.upload_endpoint is not None:
         due.append(new_delivery(record.owner, record.task_uuid, "upload", task.upload_endpoint, **picture))
     if task.webhook_url is not None:
-        item = result_item(result, record, task, encoded=None, status=None)
+        item = result_item(result, record, task, links=links, encoded=None, status=None)
         due.append(
             new_delivery(
                 record.owner,

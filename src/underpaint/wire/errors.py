@@ -41,7 +41,9 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
         ),
         "invalidApiKey": _code(401, "The API key is not one of this server's keys."),
         "authTimeout": _code(401, "The connection did not authenticate in time."),
-        "insufficientPermissions": _code(403, "The API key is valid but may not do this."),
+        "insufficientPermissions": _code(
+            403, "The API key is valid but may not do this; or a link to an image bears no valid signature."
+        ),
         # The task's shape
         "unsupportedTaskType": _code(400, "This server does not know the task type, or cannot do it yet."),
         "unknownParameter": _code(400, "The task type has no parameter of this name."),
