@@ -79,10 +79,10 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(wanted: argparse.Namespace, *, models_loaded: int) -> AsyncIterator[Watched]:
+async def watched(wanted: argparse.Namespace) -> AsyncIterator[Watched]:
     """An engine process of its own."""
     engine = EngineProcess(
-        EngineOptions(threads=wanted.threads, models_loaded=models_loaded, encodings_bytes=ENCODINGS_BYTES)
+        EngineOptions(threads=wanted.threads, models_bytes=0, encodings_bytes=ENCODINGS_BYTES)
     )
     await engine.start()
     try:
@@ -96,7 +96,7 @@ async def after_requests(wanted: argparse.Namespace, model: ModelReference) -> d
     resident: dict[int, int] = {}
     marks = sorted({WARM, wanted.requests, *range(WARM, wanted.requests, max(1, wanted.requests // 10))})
     began_s = said_s = time.monotonic()
-    async with watched(wanted, models_loaded=1) as engine:
+    async with watched(wanted) as engine:
         done = 0
         for mark in marks:
             while done < mark:
@@ -118,7 +118,7 @@ async def after_requests(wanted: argparse.Namespace, model: ModelReference) -> d
 async def after_switches(wanted: argparse.Namespace, models: list[ModelReference]) -> dict[str, object]:
     """Memory by number of times that one model made room for the other."""
     resident: dict[int, int] = {}
-    async with watched(wanted, models_loaded=1) as engine:
+    async with watched(wanted) as engine:
         for switch in range(wanted.switches + 1):
             await engine.paint(models[switch % 2], 1, size_px=wanted.size)
             if switch <= WARM_SWITCHES or switch % 10 == 0 or switch == wanted.switches:

@@ -68,7 +68,12 @@ class Settings(BaseModel):
     threads: int | None = Field(
         None, ge=1, description="CPU threads of the engine; by default one for each core."
     )
-    models_loaded: int = Field(2, ge=1, description="How many models are kept in memory at once.")
+    models_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="Memory for the weights of models: beyond it the least recently used ones leave. One model is "
+        "always loaded, however large. By default half of the device's memory.",
+    )
     max_rows: int = Field(
         8,
         ge=2,

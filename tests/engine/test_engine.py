@@ -13,6 +13,7 @@ from underpaint.diffusion.family import Row
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine.engine import Engine
 from underpaint.engine.messages import EngineOptions, Failed, Finished, ModelReference, Picture, Progress
+from underpaint.engine.weights import weights_bytes
 
 from .driving import Driven, job_request, worst_difference
 
@@ -217,7 +218,8 @@ def test_models_beyond_the_limit_are_dropped_the_longest_unused_first(
     sd1_checkpoint: Path, sd2_checkpoint: Path, tmp_path: Path, loads: list[Path]
 ) -> None:
     third = Path(shutil.copytree(sd1_checkpoint, tmp_path / "third"))
-    driven = Driven(models_loaded=2)
+    two = weights_bytes(sd1_checkpoint, torch.float32) + weights_bytes(sd2_checkpoint, torch.float32)
+    driven = Driven(models_bytes=two)
     order = [sd1_checkpoint, sd2_checkpoint, sd1_checkpoint, third, sd1_checkpoint, sd2_checkpoint]
     for number, folder in enumerate(order):
         driven.finish(job_request(str(number), folder, steps=1))
@@ -230,7 +232,7 @@ def test_three_models_at_once_all_finish_where_one_fits(
 ) -> None:
     third = Path(shutil.copytree(sd1_checkpoint, tmp_path / "third"))
     folders = [sd1_checkpoint, sd2_checkpoint, third] * 2
-    driven = Driven(models_loaded=1)
+    driven = Driven(models_bytes=0)
     driven.finish(*(job_request(str(number), folder) for number, folder in enumerate(folders)))
     for number in range(len(folders)):
         driven.finished(str(number))
@@ -251,7 +253,7 @@ def test_a_model_is_gone_before_the_next_is_loaded(
         return model
 
     monkeypatch.setattr(StableDiffusion, "load", watching)
-    driven = Driven(models_loaded=1)
+    driven = Driven(models_bytes=0)
     for number in range(4):
         driven.finish(job_request(str(number), (sd1_checkpoint, sd2_checkpoint)[number % 2], steps=1))
         driven.finished(str(number))

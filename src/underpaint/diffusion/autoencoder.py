@@ -1,5 +1,7 @@
 """A family's autoencoder: pictures to latents and back, and a cheap guess at what latents look like."""
 
+from collections.abc import Callable
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPicture, Picture
+from underpaint.diffusion.tiling import in_tiles
+
+TILE_PX = 1024
+"""A picture of more pixels than a square of this side goes through in tiles of this side, and so takes no more memory
+than such a square; a smaller one goes through whole, as in diffusers."""
+LEAST_TILE_PX = 256
+"""Where memory does not suffice, tiles are halved down to this."""
+OVERLAP = 1 / 8
+"""Of the side of a tile, that neighbours share."""
 
 
 class Autoencoder:
@@ -38,15 +49,11 @@ class Autoencoder:
     def encode(self, picture: Picture) -> EncodedPicture:
         """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
         pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None] * 2.0 - 1.0
-        encoded = self._vae.encode(
-            pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
-        )
-        if hasattr(encoded, "latent_dist"):
-            spread = encoded.latent_dist
-            return EncodedPicture(
-                mean=self._scaled(spread.mean), std=(spread.std.float().cpu() * self._scale)
-            )
-        return EncodedPicture(mean=self._scaled(encoded.latents), std=None)
+        encoded = self._within_memory(pixels, self._encode_whole, scale=1)
+        if encoded.shape[1] == self._vae.config.latent_channels:
+            return EncodedPicture(mean=self._scaled(encoded), std=None)
+        mean, std = encoded.chunk(2, dim=1)
+        return EncodedPicture(mean=self._scaled(mean).contiguous(), std=(std * self._scale).contiguous())
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Picture:
@@ -55,13 +62,62 @@ class Autoencoder:
         Raises:
             FloatingPointError: the latents or the decoded picture hold values that are not numbers.
         """
-        scaled = (latents / self._scale + self._center).to(self._device, self._dtype)
-        decoded = self._vae.decode(scaled.contiguous(memory_format=torch.channels_last), return_dict=False)[0]
-        pixels = decoded[0].float().cpu() * 0.5 + 0.5
+        decoded = self._within_memory(latents, self._decode_whole, scale=self.pixels_per_latent)
+        pixels = decoded[0] * 0.5 + 0.5
         if not bool(torch.isfinite(pixels).all()):
             raise FloatingPointError(f"the model produced values that are not numbers in {self._dtype}")
         picture: Picture = (pixels.clamp(0.0, 1.0).permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
         return picture
+
+    def _encode_whole(self, pixels: Tensor) -> Tensor:
+        """(1, channels, ...), or with a distribution (1, 2 x channels, ...): means, then standard deviations."""
+        encoded = self._vae.encode(
+            pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
+        )
+        if hasattr(encoded, "latent_dist"):
+            spread = encoded.latent_dist
+            return torch.cat([spread.mean, spread.std], dim=1).float().cpu()
+        latents: Tensor = encoded.latents.float().cpu()
+        return latents
+
+    def _decode_whole(self, latents: Tensor) -> Tensor:
+        scaled = (latents / self._scale + self._center).to(self._device, self._dtype)
+        decoded: Tensor = self._vae.decode(
+            scaled.contiguous(memory_format=torch.channels_last), return_dict=False
+        )[0]
+        return decoded.float().cpu()
+
+    def _within_memory(self, source: Tensor, work: Callable[[Tensor], Tensor], *, scale: int) -> Tensor:
+        """Whole where that is small enough, in tiles otherwise, and in smaller ones where memory does not suffice.
+
+        `scale` is how many pixels of the picture are one of `source`, along a side.
+        """
+        height_px, width_px = (length * scale for length in source.shape[-2:])
+        tile_px = TILE_PX
+        if height_px * width_px <= tile_px**2:
+            try:
+                return work(source)
+            except (torch.OutOfMemoryError, MemoryError):
+                # Half of the picture's longer side, rounded up to whole tiles of the least size.
+                tile_px = -(-max(height_px, width_px) // (2 * LEAST_TILE_PX)) * LEAST_TILE_PX
+                if tile_px >= max(height_px, width_px):
+                    raise
+        step = self.pixels_per_latent // scale
+        ratio = Fraction(scale) if scale > 1 else Fraction(1, self.pixels_per_latent)
+        while True:
+            try:
+                return in_tiles(
+                    source,
+                    work,
+                    side=tile_px // scale,
+                    overlap=int(tile_px * OVERLAP) // scale,
+                    step=step,
+                    ratio=ratio,
+                )
+            except (torch.OutOfMemoryError, MemoryError):
+                if tile_px <= LEAST_TILE_PX:
+                    raise
+                tile_px //= 2
 
     def sketch(self, latents: Tensor) -> Picture:
         """A picture of latents (channels, height, width), one pixel for each, by a linear guess at the decoder."""

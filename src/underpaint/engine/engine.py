@@ -19,6 +19,7 @@ from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
 from underpaint.engine.job import Job, Trajectory
+from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory
 from underpaint.engine.messages import (
     EngineOptions,
     Estimates,
@@ -32,6 +33,7 @@ from underpaint.engine.messages import (
 )
 from underpaint.engine.models import LoadedModels
 from underpaint.engine.profile import PassProfile
+from underpaint.engine.room import PassMemory
 from underpaint.engine.scheduler import Candidate, plan
 from underpaint.engine.shares import Shares
 
@@ -64,6 +66,7 @@ class Engine:
         self._turn = 0
         self._shares = Shares()
         self._profile = PassProfile()
+        self._memory = PassMemory()
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
         dtype = choose_dtype(options.dtype, self.device)
@@ -72,7 +75,7 @@ class Engine:
         self._models = LoadedModels(
             device=self.device,
             dtype=dtype,
-            limit=options.models_loaded,
+            budget_bytes=options.models_bytes,
             on_drop=lambda dropped: self._encodings.forget(lambda key: dropped in key),
         )
         if options.preload is not None:
@@ -110,7 +113,7 @@ class Engine:
         planned = plan(candidates, turn=self._turn, row_limit=self._row_limit)
         ready = [job for job in (self._jobs[job_id] for job_id in planned) if self._prepare(job)]
         # Only now are the lengths of the prompts known, and with which of its models an interrupted job goes on.
-        batch = [job for job in ready if _shape(job) == _shape(ready[0])]
+        batch = self._admitted([job for job in ready if _shape(job) == _shape(ready[0])])
         for job in self._jobs.values():
             job.passes_waited = 0 if job in batch else job.passes_waited + 1
         if batch:
@@ -143,6 +146,12 @@ class Engine:
         if self._strict_rows is not None:
             return self._strict_rows
         return self._profile.rows_that_pay(group, self._max_rows)
+
+    def _rows_that_fit(self, job: Job, most: int) -> int:
+        """Rows of a pass like this job's that there is memory for, up to `most`."""
+        return self._memory.rows_that_fit(
+            job.model, pixels=job.pixels, free_bytes=free_bytes(self.device), most=most
+        )
 
     def _estimate(self, candidates: Sequence[Candidate]) -> None:
         now_s = time.monotonic()
@@ -194,11 +203,34 @@ class Engine:
             # It is worth less than the job.
             log.warning("the state of job %s cannot be kept: %r", job.request.job_id, failure)
 
+    def _admitted(self, batch: list[Job]) -> list[Job]:
+        """As many of the jobs, from the first on, as there is memory for; the first fails if it is too much alone."""
+        if not batch:
+            return []
+        wanted = self._strict_rows or sum(job.row_count for job in batch)
+        fitting = self._rows_that_fit(batch[0], wanted)
+        if fitting < (self._strict_rows or 1):
+            self._fail(batch[0], self._too_large(batch[0]))
+            return []
+        admitted, rows = [batch[0]], batch[0].row_count
+        for job in batch[1:]:
+            if rows + job.row_count <= fitting:
+                admitted.append(job)
+                rows += job.row_count
+        return admitted
+
+    def _too_large(self, job: Job) -> "_TooLarge":
+        needed = self._memory.needed_bytes(job.model, rows=self._strict_rows or 1, pixels=job.pixels)
+        return _TooLarge(
+            f"a picture of {job.request.width_px} x {job.request.height_px} pixels needs about {readable(needed)} of "
+            f"memory, and {readable(free_bytes(self.device))} are free"
+        )
+
     def _forward(self, batch: list[Job]) -> None:
         try:
             model = self._models.get(batch[0].model)
             rows = [_trajectory(job).rows() for job in batch]
-            predicted = self._predict(model, batch[0].group, [row for of_job in rows for row in of_job])
+            predicted = self._predict(model, batch[0], [row for of_job in rows for row in of_job])
             parts = torch.split(predicted, [len(of_job) for of_job in rows])
         except Exception as failure:
             if len(batch) == 1:
@@ -206,7 +238,7 @@ class Engine:
                 return
             # One of them may be the cause, or together they may be too much: alone, only the culprit fails.
             log.warning("a forward pass of %d jobs failed, running them one by one: %r", len(batch), failure)
-            self._release_memory()
+            release_memory(self.device)
             for job in batch:
                 self._forward([job])
             return
@@ -219,11 +251,37 @@ class Engine:
                 self._fail(job, failure)
         self._shares.charge(charged)
 
-    def _predict(self, model: Family, group: Hashable, rows: list[Row]) -> Tensor:
+    def _predict(self, model: Family, job: Job, rows: list[Row]) -> Tensor:
+        """One pass over rows like this job's; in two halves where memory does not suffice for all at once."""
+        if self._strict_rows is not None:
+            padding = max(0, self._strict_rows - len(rows))
+            return self._measured_pass(model, job, [*rows, *[rows[-1]] * padding])[: len(rows)]
+        fitting = max(1, self._rows_that_fit(job, len(rows)))
+        if fitting == len(rows):
+            try:
+                return self._measured_pass(model, job, rows)
+            except (torch.OutOfMemoryError, MemoryError):
+                self._memory.refuse(job.model, rows=len(rows), pixels=job.pixels)
+                if len(rows) == 1:
+                    raise
+            log.warning("no memory for a pass of %d rows, running it in halves", len(rows))
+            release_memory(self.device)
+            fitting = (len(rows) + 1) // 2
+        return torch.cat(
+            [self._predict(model, job, rows[at : at + fitting]) for at in range(0, len(rows), fitting)]
+        )
+
+    def _measured_pass(self, model: Family, job: Job, rows: list[Row]) -> Tensor:
+        size = {"rows": len(rows), "pixels": job.pixels}
         started_s = time.monotonic()
-        padding = max(0, (self._strict_rows or 0) - len(rows))
-        predicted = model.predict([*rows, *[rows[-1]] * padding])[: len(rows)]
-        self._profile.record(group, len(rows), time.monotonic() - started_s)
+        if self._memory.tells_more(job.model, **size):
+            with peak_of(self.device) as peak:
+                predicted = model.predict(rows)
+            if peak.bytes is not None:
+                self._memory.record(job.model, **size, peak_bytes=peak.bytes)
+        else:
+            predicted = model.predict(rows)
+        self._profile.record(job.group, len(rows), time.monotonic() - started_s)
         return predicted
 
     def _advance(self, job: Job, predictions: Tensor, model: Family) -> None:
@@ -264,15 +322,18 @@ class Engine:
         elif isinstance(failure, PromptSyntaxError):
             message = str(failure)
         elif isinstance(failure, (torch.OutOfMemoryError, MemoryError)):
-            code, message = "outOfMemory", "there is not enough memory for a picture of this size"
-            self._release_memory()
+            code = "outOfMemory"
+            message = "there is not enough memory for a picture of this size"
+            if isinstance(failure, _TooLarge):
+                message = str(failure)
+            release_memory(self.device)
         else:
             log.exception("job %s failed", job.request.job_id, exc_info=failure)
         self._emit(Failed(job_id=job.request.job_id, code=code, message=message))
 
-    def _release_memory(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+
+class _TooLarge(MemoryError):
+    """A job was not begun, as there is no memory for it. The message is fit to show its owner."""
 
 
 def _trajectory(job: Job) -> Trajectory:

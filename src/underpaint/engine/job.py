@@ -273,6 +273,11 @@ class Job:
         return self.request.refiner.model
 
     @property
+    def pixels(self) -> int:
+        """Of its picture."""
+        return self.request.width_px * self.request.height_px
+
+    @property
     def row_count(self) -> int:
         """Rows that it takes in a forward pass."""
         scale = self.request.guidance_scale if self.trajectory is None else self.trajectory.guidance_scale

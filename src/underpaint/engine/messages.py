@@ -189,8 +189,8 @@ class EngineOptions:
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     threads: int | None = None
     """CPU threads; None for one for each core."""
-    models_loaded: int = 2
-    """How many models stay in memory."""
+    models_bytes: int | None = None
+    """Memory for the weights of models; None for half of what the device has. One model is always loaded."""
     max_rows: int = 8
     """Most rows in one forward pass."""
     strict_rows: int | None = None

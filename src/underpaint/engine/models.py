@@ -1,9 +1,7 @@
-"""The models in memory: loaded when first needed, the least recently used one dropped when there are too many."""
+"""The models in memory: loaded when first needed, the least recently used ones dropped when memory is short."""
 
-import ctypes
 import gc
 import logging
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,21 +9,26 @@ from collections.abc import Callable
 import torch
 
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.diffusion.family import Family
+from underpaint.diffusion.family import Family, ModelLoadError
+from underpaint.engine.memory import free_bytes, readable, release_memory, total_bytes
 from underpaint.engine.messages import ModelReference
+from underpaint.engine.weights import weights_bytes
 
 log = logging.getLogger(__name__)
 
+DEFAULT_SHARE = 0.5
+"""Of the device's memory, for the weights of models, where no budget is set. The rest is for what passes compute."""
+
 
 class LoadedModels:
-    """At most `limit` models on one device."""
+    """Models on one device, of so many bytes of weights in all."""
 
     def __init__(
         self,
         *,
         device: torch.device,
         dtype: torch.dtype,
-        limit: int,
+        budget_bytes: int | None = None,
         on_drop: Callable[[ModelReference], None] = lambda _: None,
     ) -> None:
         """Start without any.
@@ -33,14 +36,18 @@ class LoadedModels:
         Args:
             device: where they go.
             dtype: precision of their weights.
-            limit: how many stay at once.
+            budget_bytes: of all their weights; a model that alone takes more stays alone. None for half of what the
+                device has.
             on_drop: called with each that goes.
         """
         self._device = device
         self._dtype = dtype
-        self._limit = limit
+        self._budget_bytes = (
+            int(total_bytes(device) * DEFAULT_SHARE) if budget_bytes is None else budget_bytes
+        )
         self._on_drop = on_drop
         self._models: OrderedDict[ModelReference, Family] = OrderedDict()
+        self._sizes: dict[ModelReference, int] = {}
 
     def __contains__(self, reference: ModelReference) -> bool:
         return reference in self._models
@@ -49,39 +56,47 @@ class LoadedModels:
         """The model, loaded if it is not yet.
 
         Raises:
-            ModelLoadError: its files cannot be used.
+            ModelLoadError: its files cannot be used, or are more than there is memory for.
         """
         if reference in self._models:
             self._models.move_to_end(reference)
             return self._models[reference]
-        # Room first: two large models at once may not fit where one does.
-        while len(self._models) >= self._limit:
-            # Its name only: a variable that held the model would keep its memory until after the next one is loaded.
-            dropped = next(iter(self._models))
-            del self._models[dropped]
-            self._on_drop(dropped)
-            self._release()
+        size = weights_bytes(reference.location, self._dtype)
+        self._make_room(size, reference.location.name)
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture].load_class()
-        model = family.load(
-            reference.location, config=reference.config, device=self._device, dtype=self._dtype
+        try:
+            model = family.load(
+                reference.location, config=reference.config, device=self._device, dtype=self._dtype
+            )
+        except (torch.OutOfMemoryError, MemoryError) as failure:
+            raise ModelLoadError(
+                f"{reference.location.name} needs about {readable(size)} of memory, which there is not"
+            ) from failure
+        log.info(
+            "loaded %s in %.1f s, %s", reference.location.name, time.monotonic() - started, readable(size)
         )
-        log.info("loaded %s in %.1f s", reference.location.name, time.monotonic() - started)
         self._models[reference] = model
+        self._sizes[reference] = size
         return model
 
-    def _release(self) -> None:
+    def _make_room(self, size: int, name: str) -> None:
+        """Before loading: two large models at once may not fit where one does."""
+        while self._models and sum(self._sizes.values()) + size > self._budget_bytes:
+            self._drop_oldest()
+        while (free := free_bytes(self._device)) < size:
+            if not self._models:
+                raise ModelLoadError(
+                    f"{name} needs about {readable(size)} of memory, and {readable(free)} are free"
+                )
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        # Its name only: a variable that held the model would keep its memory until after the next one is loaded.
+        dropped = next(iter(self._models))
+        del self._models[dropped]
+        log.info("dropped %s, for want of memory", dropped.location.name)
+        del self._sizes[dropped]
+        self._on_drop(dropped)
         gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        return_freed_memory()
-
-
-def return_freed_memory() -> None:
-    """Give freed memory back to the system, where the C library has a way to.
-
-    glibc keeps it otherwise: without this, a process that swaps models grows with every swap.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
+        release_memory(self._device)

@@ -13,7 +13,7 @@ def engine_options(settings: Settings, *, preload: ModelReference | None = None)
         device=settings.device,
         dtype=settings.dtype,
         threads=settings.threads,
-        models_loaded=settings.models_loaded,
+        models_bytes=settings.models_bytes,
         max_rows=settings.max_rows,
         strict_rows=settings.strict_rows if settings.determinism == "strict" else None,
         encodings_bytes=settings.encodings_bytes,
