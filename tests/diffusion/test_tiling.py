@@ -4,7 +4,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,7 +15,6 @@ from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.diffusion.tiling import in_tiles
 
 
-@settings(deadline=None)
 @given(
     height=st.integers(1, 70), width=st.integers(1, 70), side=st.integers(4, 40), share=st.floats(0.0, 0.7)
 )
@@ -34,7 +33,6 @@ def test_where_a_network_looks_at_one_place_only_tiles_change_nothing(
     assert set(seen) == {(min(side, height), min(side, width))}
 
 
-@settings(deadline=None)
 @given(height=st.integers(1, 12), width=st.integers(1, 12))
 def test_tiles_of_a_picture_begin_at_whole_latents(height: int, width: int) -> None:
     picture = torch.randn(1, 3, height * 8, width * 8)
