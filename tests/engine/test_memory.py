@@ -50,7 +50,7 @@ def test_sizes_for_people() -> None:
 
 def test_weights_are_counted_before_they_are_loaded(sd1_checkpoint: Path, tmp_path: Path) -> None:
     model = StableDiffusion.load(sd1_checkpoint, config=None, device=CPU, dtype=torch.float32)
-    networks = (model._unet, model._autoencoder._vae, model._text._encoder)
+    networks = (model._unet, model._autoencoder._vae, *(text._encoder for text in model._text))
     loaded = sum(weights.nbytes for network in networks for weights in network.parameters())
     assert weights_bytes(sd1_checkpoint, torch.float32) == loaded
     assert weights_bytes(sd1_checkpoint, torch.float16) == loaded // 2
