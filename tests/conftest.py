@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.checkpoints import SD2_SCHEDULER, photo_like, write_checkpoint
+from tests.checkpoints_flux import write_flux_checkpoint
 from tests.checkpoints_xl import write_sdxl_checkpoint
 from underpaint.engine.threads import let_threads_sleep
 
@@ -46,3 +47,15 @@ def sd2_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
 def sdxl_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in the layout of SDXL 1.0. Not to be written to."""
     return write_sdxl_checkpoint(tmp_path_factory.mktemp("checkpoints") / "sdxl")
+
+
+@pytest.fixture(scope="session")
+def flux_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the layout of FLUX.1 dev. Not to be written to."""
+    return write_flux_checkpoint(tmp_path_factory.mktemp("checkpoints") / "flux")
+
+
+@pytest.fixture(scope="session")
+def schnell_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the layout of FLUX.1 schnell. Not to be written to."""
+    return write_flux_checkpoint(tmp_path_factory.mktemp("checkpoints") / "schnell", guided=False)

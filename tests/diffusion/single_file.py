@@ -74,10 +74,18 @@ def _open_clip(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _denoiser_and_autoencoder(folder: Path, layers_per_block: int) -> dict[str, Tensor]:
     unet = load_file(folder / "unet/diffusion_pytorch_model.safetensors")
-    vae = load_file(folder / "vae/diffusion_pytorch_model.safetensors")
     tensors: dict[str, Tensor] = {}
     for name, tensor in unet.items():
         tensors["model.diffusion_model." + _unet_name(name, unet, layers_per_block)] = tensor
+    for name, tensor in autoencoder_tensors(folder).items():
+        tensors["first_stage_model." + name] = tensor
+    return tensors
+
+
+def autoencoder_tensors(folder: Path) -> dict[str, Tensor]:
+    """The autoencoder's weights by their original names."""
+    vae = load_file(folder / "vae/diffusion_pytorch_model.safetensors")
+    tensors: dict[str, Tensor] = {}
     up_blocks = 1 + max(
         int(found[1]) for name in vae if (found := re.match(r"decoder\.up_blocks\.(\d+)", name))
     )
@@ -85,7 +93,7 @@ def _denoiser_and_autoencoder(folder: Path, layers_per_block: int) -> dict[str, 
         # Attention of the autoencoder is written as 1 x 1 convolutions there.
         original = _vae_name(name, up_blocks)
         is_projection = ".attn_1." in original and tensor.ndim == 2
-        tensors["first_stage_model." + original] = tensor[:, :, None, None] if is_projection else tensor
+        tensors[original] = tensor[:, :, None, None] if is_projection else tensor
     return tensors
 
 

@@ -6,11 +6,12 @@ import pytest
 
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE, FamilyEntry
 from underpaint.diffusion.family import Family
+from underpaint.diffusion.flux import Flux
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.diffusion.stable_diffusion_xl import StableDiffusionXL
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 
-SHAPES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL)
+SHAPES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, Flux)
 """For the type checker, which compares each class with the protocol."""
 
 

@@ -160,11 +160,12 @@ def _transformer(tensors: Mapping[str, TensorSpec]) -> Contents | None:
     into = tensors.get("img_in.weight") or tensors.get(f"{_UNET}img_in.weight")
     # FLUX packs 16 latent channels into patches of 2x2, hence 64; Fill adds the masked picture (64) and the
     # mask (256).
-    fill = into is not None and len(into.shape) == 2 and into.shape[1] == 384
+    # Canny and Depth add the map (64).
+    channels = into.shape[1] if into is not None and len(into.shape) == 2 else 64
     return Contents(
         category="checkpoint",
         architecture="flux1d" if guided else "flux1s",
-        type="inpainting" if fill else "base",
+        type={384: "inpainting", 128: "control"}.get(channels, "base"),
     )
 
 

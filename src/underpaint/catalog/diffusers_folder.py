@@ -27,6 +27,9 @@ _ARCHITECTURES = (
 )
 """Architectures by how the name of the pipeline class begins; the first that fits counts."""
 
+_FLUX_TYPES = (("FluxFill", "inpainting"), ("FluxControlNet", "base"), ("FluxControl", "control"))
+"""Types of FLUX checkpoints, likewise."""
+
 _STABLE_DIFFUSION = frozenset(
     {
         "StableDiffusionPipeline",
@@ -119,7 +122,7 @@ def _contents(folder: Path, pipeline: str, components: Mapping[str, str]) -> Con
     elif architecture is None and pipeline.startswith("Flux"):
         guided = _read_json(folder / "transformer" / "config.json").get("guidance_embeds") is True
         architecture = "flux1d" if guided else "flux1s"
-        kind = "inpainting" if pipeline.startswith("FluxFill") else "base"
+        kind = next((name for start, name in _FLUX_TYPES if pipeline.startswith(start)), "base")
     return Contents(category="checkpoint", architecture=architecture, type=kind if architecture else None)
 
 

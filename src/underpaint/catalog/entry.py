@@ -66,7 +66,7 @@ class ModelEntry:
     """The API's name of the family: sd1x, sdxl, flux1d, flux1s, sd3 and so on; sd2x is our own addition."""
     category: Category = "checkpoint"
     type: str = "base"
-    """Of checkpoints: base, inpainting or refiner."""
+    """Of checkpoints: base, inpainting, refiner, or control, whose seed image is a map of edges or depth."""
     files: ModelFiles | None = None
     """None for a model that is known but not installed."""
     defaults: ModelDefaults = field(default_factory=ModelDefaults)

@@ -15,7 +15,13 @@ class ClipText:
     """A CLIP text encoder and its tokenizer."""
 
     def __init__(
-        self, tokenizer: Any, encoder: Any, *, device: torch.device, penultimate: bool = False
+        self,
+        tokenizer: Any,
+        encoder: Any,
+        *,
+        device: torch.device,
+        penultimate: bool = False,
+        pooled: str = "text_embeds",
     ) -> None:
         """Move the encoder to its device.
 
@@ -24,11 +30,13 @@ class ClipText:
             encoder: a CLIPTextModel, or a CLIPTextModelWithProjection, which pools prompts too.
             device: where it goes.
             penultimate: whether its last layer, and the normalization after it, are always left out.
+            pooled: where it puts what it pools, if it does.
         """
         self._tokenizer = tokenizer
         self._encoder: Any = encoder.to(device).eval()
         self._device = device
         self._penultimate = penultimate
+        self._pooled_name = pooled
         self._window = int(tokenizer.model_max_length)
 
     @torch.inference_mode()
@@ -107,7 +115,7 @@ class ClipText:
         return hidden
 
     def _pooled(self, encoded: Any) -> Tensor | None:
-        pooled: Tensor | None = getattr(encoded, "text_embeds", None)
+        pooled: Tensor | None = getattr(encoded, self._pooled_name, None)
         return None if pooled is None else pooled[0]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS, SchedulerChoice
+from underpaint.diffusion.schedulers import FLOW_SCHEDULERS, STABLE_DIFFUSION_SCHEDULERS, SchedulerChoice
 
 if TYPE_CHECKING:
     from underpaint.diffusion.family import Family
@@ -25,6 +25,10 @@ class FamilyEntry:
     class_name: str
     schedulers: Mapping[str, SchedulerChoice]
     """Names of the API that it runs with."""
+    prompt_weightings: frozenset[str] = frozenset({"compel", "sdEmbeds"})
+    """Syntaxes of weights within prompts that it reads."""
+    skips_clip_layers: bool = True
+    """Whether `clipSkip` means something to it."""
     types: frozenset[str] = frozenset({"base"})
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
@@ -52,6 +56,14 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     types=frozenset({"base", "refiner"}),
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
 )
+_FLUX = FamilyEntry(
+    title="FLUX.1",
+    module="flux",
+    class_name="Flux",
+    schedulers=FLOW_SCHEDULERS,
+    prompt_weightings=frozenset({"sdEmbeds"}),
+    skips_clip_layers=False,
+)
 _FROM_THE_END = {"timestep_spacing": "trailing"}
 """Steps counted from the noise: Lin et al., arXiv:2305.08891, section 3.3. With a few steps, all the difference."""
 
@@ -69,5 +81,7 @@ FAMILY_OF_ARCHITECTURE: Mapping[str, FamilyEntry] = {
     "pony": _STABLE_DIFFUSION_XL,
     "illustrious": _STABLE_DIFFUSION_XL,
     "noobai": _STABLE_DIFFUSION_XL,
+    "flux1d": _FLUX,
+    "flux1s": _FLUX,
 }
 """By the architecture names of the catalogue. Its keys are the architectures that this version can run."""

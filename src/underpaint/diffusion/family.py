@@ -58,11 +58,17 @@ class Family(Protocol):
 
     @property
     def guidance_is_an_input(self) -> bool:
-        """Whether the model takes the guidance scale as an input, so that a request needs no unconditional row."""
+        """Whether the model takes the guidance scale as an input, or none, so that a request needs no unconditional
+        row.
+        """
         ...
 
     def latent_shape(self, *, width_px: int, height_px: int) -> tuple[int, int, int, int]:
         """(1, channels, height, width) of the latents of a picture."""
+        ...
+
+    def schedule(self, *, steps: int, width_px: int, height_px: int) -> Mapping[str, Any]:
+        """What the family has to say of the timesteps, by the names of the arguments of diffusers' `set_timesteps`."""
         ...
 
     def encode_prompt(

@@ -1,7 +1,8 @@
 """Files of a checkpoint to networks in memory, and nothing but safetensors opened on the way."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,12 @@ class PipelineLayout:
 
 
 def load_pipeline(
-    location: Path, layout: PipelineLayout, *, config: str | Path | None, dtype: torch.dtype
+    location: Path,
+    layout: PipelineLayout,
+    *,
+    config: str | Path | None,
+    dtype: torch.dtype,
+    **components: Any,
 ) -> Any:
     """A diffusers pipeline, used for nothing but its components.
 
@@ -36,27 +42,48 @@ def load_pipeline(
         layout: of the family.
         config: for a single file, the folder or hub id of its configuration and tokenizers.
         dtype: precision of the weights.
+        components: those that are loaded already.
 
     Raises:
         ModelLoadError: the files are missing, damaged, pickled, or lack some of the model's weights.
     """
+    with loading(location):
+        return _load(location, layout, config=config, dtype=dtype, components=components)
+
+
+@contextmanager
+def loading(location: Path) -> Iterator[None]:
+    """Keep the libraries quiet, and say of what they raise which model it is about.
+
+    Raises:
+        ModelLoadError: something was raised that they raise for files that they cannot use.
+    """
     try:
         with quiet_libraries():
-            return _load(location, layout, config=config, dtype=dtype)
+            yield
+    except ModelLoadError:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as failure:
         raise ModelLoadError(f"{location.name} cannot be loaded: {failure}") from failure
 
 
-def _load(location: Path, layout: PipelineLayout, *, config: str | Path | None, dtype: torch.dtype) -> Any:
+def _load(
+    location: Path,
+    layout: PipelineLayout,
+    *,
+    config: str | Path | None,
+    dtype: torch.dtype,
+    components: Mapping[str, Any],
+) -> Any:
     import diffusers
 
     pipeline_class = getattr(diffusers, layout.pipeline)
-    options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype, **layout.options}
+    options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype, **layout.options, **components}
     if location.is_dir():
         text_encoders = {
             name: _load_text_encoder(location / name, class_name, dtype=dtype)
             for name, class_name in layout.text_encoders.items()
-            if name not in _left_out(location)
+            if name not in components and name not in _left_out(location)
         }
         pipeline = pipeline_class.from_pretrained(
             location,
@@ -75,6 +102,10 @@ def _load(location: Path, layout: PipelineLayout, *, config: str | Path | None, 
         pipeline = pipeline_class.from_single_file(str(location), **options)
         if config is not None and Path(config).is_dir():
             _require_vocabularies(Path(config), layout)
+    for name in layout.text_encoders:
+        if (encoder := getattr(pipeline, name)) is not None:
+            # Files hold once what a network has under two names.
+            encoder.tie_weights()
     # What the files lack, diffusers leaves without values.
     lacking = [
         f"{component}.{name}"
@@ -83,7 +114,7 @@ def _load(location: Path, layout: PipelineLayout, *, config: str | Path | None, 
         for name, weights in network.named_parameters()
         if weights.is_meta
     ]
-    _require_all_weights(lacking)
+    require_all_weights(lacking)
     return pipeline
 
 
@@ -99,11 +130,12 @@ def _load_text_encoder(folder: Path, class_name: str, *, dtype: torch.dtype) -> 
         output_loading_info=True,
         variant=_variant(folder),
     )
-    _require_all_weights([f"{folder.name}.{name}" for name in report["missing_keys"]])
+    require_all_weights([f"{folder.name}.{name}" for name in report["missing_keys"]])
     return text_encoder
 
 
-def _require_all_weights(lacking: Sequence[str]) -> None:
+def require_all_weights(lacking: Sequence[str]) -> None:
+    """Refuse a model of which these weights are missing. Raises `ValueError`."""
     if lacking:
         raise ValueError(f"its files lack {len(lacking)} of the model's weights, such as {min(lacking)}")
 
@@ -112,7 +144,7 @@ def _require_vocabularies(folder: Path, layout: PipelineLayout) -> None:
     # Without one transformers makes a tokenizer that knows no words.
     for tokenizer in layout.tokenizers:
         if tokenizer not in _left_out(folder) and not any(
-            (folder / tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")
+            (folder / tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json", "spiece.model")
         ):
             raise FileNotFoundError(f"the vocabulary of its {tokenizer} is missing")
 

@@ -6,6 +6,7 @@ concurrency. Here every request owns a scheduler and a noise stream, and the mod
 
 import inspect
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -63,6 +64,7 @@ class Sampler:
         generator: torch.Generator,
         first: int = 0,
         last: int | None = None,
+        schedule: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Lay out the timesteps.
 
@@ -73,9 +75,13 @@ class Sampler:
             generator: the request's noise stream, on the CPU.
             first: steps of the whole schedule that are another sampler's, from the beginning on.
             last: step of the whole schedule before which this one stops, for another to go on; None for the end.
+            schedule: what the model's family has to say of the timesteps, by the names of diffusers' schedulers; what a
+                scheduler does not know is left out.
         """
         with quiet_libraries():
-            scheduler.set_timesteps(steps, **_distilled_schedule(scheduler, steps))
+            laid_out = inspect.signature(scheduler.set_timesteps).parameters
+            told = {name: value for name, value in schedule.items() if name in laid_out}
+            scheduler.set_timesteps(steps, **_distilled_schedule(scheduler, steps), **told)
         self._scheduler = scheduler
         self._generator = generator
         order = int(scheduler.order)
@@ -132,20 +138,25 @@ class Sampler:
 
     def scaled_noise(self, noise: Tensor) -> Tensor:
         """Noise of unit variance as latents that the whole schedule starts from."""
-        scaled: Tensor = noise * self._scheduler.init_noise_sigma
+        # Schedulers of flows have latents of unit variance throughout, and say nothing of it.
+        scaled: Tensor = noise * getattr(self._scheduler, "init_noise_sigma", 1.0)
         return scaled
 
     def noised_to_here(self, latents: Tensor, noise: Tensor) -> Tensor:
         """Clean latents as they are at the present timestep under that noise; after the last step, as they are."""
         if not self.forwards_left:
             return latents
-        noised: Tensor = self._scheduler.add_noise(
-            latents, noise, self._timesteps[self._position : self._position + 1]
-        )
+        here = self._timesteps[self._position : self._position + 1]
+        if hasattr(self._scheduler, "scale_noise"):
+            mixed: Tensor = self._scheduler.scale_noise(latents, here, noise)
+            return mixed
+        noised: Tensor = self._scheduler.add_noise(latents, noise, here)
         return noised
 
     def model_input(self, latents: Tensor) -> Tensor:
         """What the model is given for `latents` at the present timestep. Call once for each evaluation."""
+        if not hasattr(self._scheduler, "scale_model_input"):
+            return latents
         scaled: Tensor = self._scheduler.scale_model_input(latents, self._timesteps[self._position])
         return scaled
 

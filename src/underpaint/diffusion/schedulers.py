@@ -76,6 +76,18 @@ def _uniform(solver: str, *, named: str, spacings: tuple[str, ...] = ("",)) -> d
 _ALL_SPACINGS = tuple(_SPACINGS)
 _EULER_A = _choice("EulerAncestralDiscreteScheduler")
 
+_FLOW = "FlowMatchEulerDiscreteScheduler"
+
+FLOW_SCHEDULERS: Mapping[str, SchedulerChoice] = {
+    "Default": _choice(None),
+    _FLOW: _choice(_FLOW),
+    "Euler": _choice(_FLOW),
+    "Euler Karras": _choice(_FLOW, **_KARRAS),
+    "Euler Exponential": _choice(_FLOW, **_EXPONENTIAL),
+    "Euler Beta": _choice(_FLOW, **_BETA),
+}
+"""Names that models of rectified flows run with."""
+
 STABLE_DIFFUSION_SCHEDULERS: Mapping[str, SchedulerChoice] = {
     "Default": _choice(None),
     "DDIM": _choice("DDIMScheduler"),

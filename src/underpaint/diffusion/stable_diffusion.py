@@ -72,6 +72,10 @@ class StableDiffusion:
         scale = self.pixels_per_latent
         return (1, self.latent_channels, height_px // scale, width_px // scale)
 
+    def schedule(self, *, steps: int, width_px: int, height_px: int) -> Mapping[str, Any]:
+        """Nothing: the scheduler's configuration says it all."""
+        return {}
+
     def encode_prompt(
         self,
         prompt: str,

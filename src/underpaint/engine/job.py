@@ -45,7 +45,15 @@ class _Leg:
         )
         strength = None if request.picture is None and number == 0 else asked.strength
         self.sampler = Sampler(
-            scheduler, steps=asked.steps, strength=strength, generator=generator, first=first, last=last
+            scheduler,
+            steps=asked.steps,
+            strength=strength,
+            generator=generator,
+            first=first,
+            last=last,
+            schedule=model.schedule(
+                steps=asked.steps, width_px=request.width_px, height_px=request.height_px
+            ),
         )
         self.from_noise = strength is None or strength >= 1.0
         """Whether it begins with noise alone, where a mask says what of the picture comes back."""
@@ -142,9 +150,9 @@ class Trajectory:
         return self._steps_behind + self._leg.sampler.steps_done
 
     @property
-    def guidance_scale(self) -> float:
-        """Of the next forward pass."""
-        return self._leg.guidance_scale
+    def row_count(self) -> int:
+        """Rows of the next forward pass."""
+        return len(self._leg.prompts)
 
     @property
     def tokens(self) -> int:
@@ -279,9 +287,10 @@ class Job:
 
     @property
     def row_count(self) -> int:
-        """Rows that it takes in a forward pass."""
-        scale = self.request.guidance_scale if self.trajectory is None else self.trajectory.guidance_scale
-        return 2 if uses_guidance(scale) else 1
+        """Rows that it takes in a forward pass; before the trajectory exists, as if guidance took one of its own."""
+        if self.trajectory is not None:
+            return self.trajectory.row_count
+        return 2 if uses_guidance(self.request.guidance_scale) else 1
 
 
 def _without_idle_base(request: JobRequest) -> JobRequest:

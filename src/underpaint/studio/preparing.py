@@ -10,6 +10,7 @@ from PIL import Image
 from underpaint import wire
 from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
 from underpaint.catalog.download import DownloadFailed, local_files
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine.messages import Mask, Picture, Refiner
 from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask
 from underpaint.settings import Settings
@@ -74,6 +75,7 @@ class Preparation:
         for index, each in enumerate(task.passes):
             if each.scheduler is not None:
                 _check_scheduler(f"passes[{index}].scheduler", each.scheduler, entry)
+        _check_text(task, entry)
         steps = task.steps or entry.defaults.steps
         refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
         picture, seed_file = None, None
@@ -127,6 +129,28 @@ async def _files_of(entry: ModelEntry, *, parameter: str) -> Path:
         return local_files(entry) if on_disk else await asyncio.to_thread(local_files, entry)
     except DownloadFailed as failure:
         raise TaskError("modelNotReady", str(failure), parameter=parameter) from None
+
+
+def _check_text(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse what the text encoders of the model's family cannot do."""
+    family = FAMILY_OF_ARCHITECTURE[entry.architecture]
+    if task.prompt_weighting is not None and task.prompt_weighting not in family.prompt_weightings:
+        known = sorted(family.prompt_weightings)
+        raise TaskError(
+            "invalidPromptWeighting",
+            f"'promptWeighting' must be {' or '.join(known)} with a model of {family.title}.",
+            parameter="promptWeighting",
+            type="string",
+            allowed_values=[*known],
+        )
+    if task.clip_skip and not family.skips_clip_layers:
+        raise TaskError(
+            "invalidClipSkip",
+            f"'clipSkip' must be 0 with a model of {family.title}: no layer of its encoder can be skipped.",
+            parameter="clipSkip",
+            type="integer",
+            allowed_values=[0],
+        )
 
 
 def _check_scheduler(parameter: str, name: str | None, entry: ModelEntry) -> None:

@@ -1,0 +1,179 @@
+"""FLUX.1: dev, schnell and every checkpoint in their layout.
+
+A transformer over patches of 2 x 2 latents that predicts the flow from noise to picture (rectified flow, Esser et al.,
+arXiv:2403.03206). Guidance is distilled into it: dev takes the scale as an input, schnell takes none, and neither
+needs an unconditional row. Latents are patched and unpatched here, so that everything else sees them as it sees those
+of other families.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from underpaint.diffusion.autoencoder import Autoencoder
+from underpaint.diffusion.clip_text import ClipText
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
+from underpaint.diffusion.family import ModelLoadError, Row
+from underpaint.diffusion.flux_loading import load_flux
+from underpaint.diffusion.loading import loading
+from underpaint.diffusion.prompt_weighting import PromptWeighting
+from underpaint.diffusion.t5_text import T5Text
+
+PATCH = 2
+"""Latents along each side of a patch."""
+GUIDED_TOKENS, UNGUIDED_TOKENS = 512, 256
+"""Lengths of prompts that dev and schnell were trained on."""
+
+
+class Flux:
+    """A loaded checkpoint. Stateless between calls: everything about a request is in the request."""
+
+    def __init__(self, pipeline: Any, *, device: torch.device) -> None:
+        self._transformer: Any = pipeline.transformer.to(device).eval()
+        self._guided = bool(self._transformer.config.guidance_embeds)
+        self._clip = ClipText(
+            pipeline.tokenizer, pipeline.text_encoder, device=device, pooled="pooler_output"
+        )
+        self._t5 = T5Text(
+            pipeline.tokenizer_2,
+            pipeline.text_encoder_2,
+            device=device,
+            tokens=GUIDED_TOKENS if self._guided else UNGUIDED_TOKENS,
+        )
+        self._autoencoder = Autoencoder(pipeline.vae, device=device)
+        self._device = device
+        self._dtype: torch.dtype = self._transformer.dtype
+        self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
+        self.latent_channels = int(pipeline.vae.config.latent_channels)
+        self.pixels_per_latent = self._autoencoder.pixels_per_latent
+        taken = self._transformer.config.in_channels
+        if taken != self.latent_channels * PATCH * PATCH:
+            raise ModelLoadError(
+                f"this checkpoint's transformer takes {taken} channels: it is one of FLUX's tools, which this version "
+                "cannot run"
+            )
+
+    @classmethod
+    def load(
+        cls, location: Path, *, config: str | Path | None, device: torch.device, dtype: torch.dtype
+    ) -> Self:
+        """See `Family.load`. The text encoder overflows in float16: bfloat16 takes its place."""
+        dtype = torch.bfloat16 if dtype == torch.float16 else dtype
+        pipeline = load_flux(location, config=config, dtype=dtype)
+        with loading(location):
+            return cls(pipeline, device=device)
+
+    @property
+    def guidance_is_an_input(self) -> bool:
+        """Always: see above."""
+        return True
+
+    def latent_shape(self, *, width_px: int, height_px: int) -> tuple[int, int, int, int]:
+        """(1, channels, height, width) of the latents of a picture."""
+        scale = self.pixels_per_latent
+        return (1, self.latent_channels, height_px // scale, width_px // scale)
+
+    def schedule(self, *, steps: int, width_px: int, height_px: int) -> Mapping[str, Any]:
+        """Noise levels, and how far they are shifted towards noise: the further, the larger the picture.
+
+        Esser et al., section 5.3.2; linear in the number of patches, as FLUX was trained.
+        """
+        side = self.pixels_per_latent * PATCH
+        patches = (width_px // side) * (height_px // side)
+        config = self.scheduler_config
+        fewest, most = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+        low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+        shift = low + (high - low) * (patches - fewest) / (most - fewest)
+        return {"sigmas": np.linspace(1.0, 1.0 / steps, steps), "mu": shift}
+
+    def encode_prompt(
+        self,
+        prompt: str,
+        *,
+        negative: bool = False,
+        clip_skip: int = 0,
+        weighting: PromptWeighting | None = None,
+    ) -> EncodedPrompt:
+        """See `Family.encode_prompt`. CLIP only pools the prompt here, so that no layer of it can be skipped."""
+        pooled = self._clip.encode(prompt, clip_skip=0, weighting=weighting).pooled
+        assert pooled is not None, "it pools"
+        hidden = self._t5.hidden_states(prompt, weighted=weighting == "sdEmbeds")
+        return EncodedPrompt(hidden_states=hidden.to(self._dtype), pooled=pooled.to(self._dtype))
+
+    def match_prompts(
+        self, prompt: EncodedPrompt, negative: EncodedPrompt
+    ) -> tuple[EncodedPrompt, EncodedPrompt]:
+        """The same two prompts with equal numbers of tokens: zeros follow the shorter one."""
+
+        def lengthened(short: EncodedPrompt) -> EncodedPrompt:
+            missing = max(prompt.tokens, negative.tokens) - short.tokens
+            hidden = torch.nn.functional.pad(short.hidden_states, (0, 0, 0, missing))
+            return replace(short, hidden_states=hidden)
+
+        return lengthened(prompt), lengthened(negative)
+
+    def encode_picture(self, picture: Picture) -> EncodedPicture:
+        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
+        return self._autoencoder.encode(picture)
+
+    @torch.inference_mode()
+    def predict(self, rows: Sequence[Row]) -> Tensor:
+        """See `Family.predict`."""
+        latents = torch.stack([row.latents for row in rows])
+        height, width = (side // PATCH for side in latents.shape[-2:])
+        prompts = torch.stack([row.prompt.hidden_states for row in rows])
+        pooled = torch.stack([row.prompt.pooled for row in rows if row.prompt.pooled is not None])
+        # As diffusers does it: in the model's precision first, then divided.
+        timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32).to(self._dtype) / 1000
+        scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
+        predicted: Tensor = self._transformer(
+            hidden_states=patched(latents).to(self._device, self._dtype),
+            timestep=timesteps.to(self._device),
+            guidance=scales.to(self._device) if self._guided else None,
+            pooled_projections=pooled,
+            encoder_hidden_states=prompts,
+            txt_ids=torch.zeros(prompts.shape[1], 3, device=self._device, dtype=self._dtype),
+            img_ids=positions(height, width).to(self._device, self._dtype),
+            return_dict=False,
+        )[0]
+        return unpatched(predicted.float().cpu(), height, width)
+
+    def decode(self, latents: Tensor) -> Picture:
+        """See `Family.decode`."""
+        return self._autoencoder.decode(latents)
+
+    def predicted_latents(self, scaled: Tensor, prediction: Tensor, timestep: float) -> Tensor:
+        """See `Family.predicted_latents`: the flow, followed to its end in one step."""
+        return scaled - timestep / 1000 * prediction
+
+    def sketch(self, latents: Tensor) -> Picture:
+        """A picture of latents (channels, height, width), one pixel for each, by a linear guess at the decoder."""
+        return self._autoencoder.sketch(latents)
+
+
+def patched(latents: Tensor) -> Tensor:
+    """(rows, channels, height, width) as (rows, patches, channels x 4), patch by patch along each row of them."""
+    rows, channels, height, width = latents.shape
+    split = latents.reshape(rows, channels, height // PATCH, PATCH, width // PATCH, PATCH)
+    return split.permute(0, 2, 4, 1, 3, 5).reshape(rows, -1, channels * PATCH * PATCH)
+
+
+def unpatched(patches: Tensor, height: int, width: int) -> Tensor:
+    """What `patched` gave, back again; `height` and `width` in patches."""
+    rows, _, values = patches.shape
+    channels = values // (PATCH * PATCH)
+    split = patches.reshape(rows, height, width, channels, PATCH, PATCH)
+    return split.permute(0, 3, 1, 4, 2, 5).reshape(rows, channels, height * PATCH, width * PATCH)
+
+
+def positions(height: int, width: int) -> Tensor:
+    """(patches, 3): of each patch, which picture it is of, its row and its column."""
+    grid = torch.zeros(height, width, 3)
+    grid[..., 1] = torch.arange(height)[:, None]
+    grid[..., 2] = torch.arange(width)[None, :]
+    return grid.reshape(height * width, 3)
