@@ -224,3 +224,32 @@ def test_the_request_that_the_readme_shows_is_a_valid_one() -> None:
 
     [task] = parse_request(json.loads(filled))
     assert isinstance(parse_task(task), ImageInferenceTask)
+
+
+@pytest.mark.parametrize("name", ["reliability.md", "security.md"])
+def test_every_promise_names_a_test_that_exists(name: str) -> None:
+    page = (DOCS / name).read_text("utf-8")
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("|")]
+    promises = [row for row in rows if row[1].strip() != "held by" and "---" not in row[0]]
+
+    assert len(promises) >= 9
+    for promise, holders, *_ in promises:
+        named = re.findall(r"`(tests/[\w/.]+)`", holders)
+        assert named, promise
+        for path in named:
+            assert (REPOSITORY / path).exists(), path
+            assert path.endswith(".py") or any((REPOSITORY / path).glob("test_*.py")), path
+
+
+def test_commands_of_the_tests_that_are_shown_exist() -> None:
+    shown = {
+        module
+        for path in PAGES
+        for block in _fenced(path.read_text("utf-8"), "sh")
+        for module in re.findall(r"^python -m (tests[\w.]*)", block, re.MULTILINE)
+    }
+
+    assert {"tests.fuzz", "tests.soak"} <= shown
+    for module in shown:
+        place = REPOSITORY / module.replace(".", "/")
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module

@@ -164,6 +164,12 @@ class Settings(BaseModel):
         description="Seconds for which a signed link leads to its image; polling for a result gives a fresh one. "
         "Webhooks carry theirs for up to a day.",
     )
+    max_connections: int = Field(
+        2000,
+        ge=1,
+        description="Most connections at once. When there are as many, the one that has waited longest without a "
+        "request makes room for the next.",
+    )
     max_request_bytes: int = Field(
         64 * 2**20, ge=2**10, description="Largest request body or socket message."
     )

@@ -26,6 +26,7 @@ from underpaint.server.limits import limits_of
 from underpaint.server.metrics import Metrics
 from underpaint.server.openapi import get_openapi
 from underpaint.server.pages import page_routes
+from underpaint.server.reading import BodyReader
 from underpaint.server.replies import error_response
 from underpaint.server.services import Services
 from underpaint.server.sessions import Sessions
@@ -73,6 +74,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
                     sessions=sessions,
                     metrics=metrics,
                     dispatcher=dispatcher,
+                    bodies=BodyReader(settings.max_request_bytes),
                 )
                 await access.log_policy()
                 watching = asyncio.create_task(metrics.pauses.run(), name="pauses")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from underpaint.server.addresses import base_url
 from underpaint.server.dispatch import refusal
-from underpaint.server.reading import read_body, read_tasks
+from underpaint.server.reading import read_tasks
 from underpaint.server.replies import error_response, json_response
 from underpaint.server.services import Services, services_of
 from underpaint.studio import Cancellation
@@ -29,9 +29,7 @@ async def post_tasks(request: Request) -> Response:
         header_key = _bearer_key(request.headers.get("authorization"))
         # A wrong key is refused before its body is read.
         owner = await services.access.owner_of(header_key) if header_key is not None else None
-        body = await read_body(
-            request.stream(), _declared_bytes(request), services.settings.max_request_bytes
-        )
+        body = await services.bodies.read(request.stream(), _declared_bytes(request))
         tasks = await read_tasks(body)
         del body
         element_key, tasks = _split_authentication(tasks)

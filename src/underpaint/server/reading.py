@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 from underpaint.wire import TaskError, parse_request
@@ -13,35 +14,64 @@ MAX_JSON_VALUES = 200_000
 value: 60 MB of `[],[],[],...` take gigabytes and seconds, in C code that lets no other thread run."""
 BODY_PAUSE_S = 30.0
 """Longest wait for the next part of a body."""
+SLOWEST_BYTES_PER_S = 10 * 2**10
+"""A body that is slower than this on the whole, after the first `BODY_PAUSE_S`, is given up."""
+BODIES_AT_ONCE = 4
+"""Bodies of the largest size that may be in memory before they are whole: nobody has yet asked who sends them."""
 _COUNT_BYTES = 2**20
 
 
-async def read_body(parts: AsyncIterator[bytes], declared_bytes: int | None, max_bytes: int) -> bytes:
-    """Collect a request body.
+class BodyReader:
+    """Collects request bodies, all of a server's within one budget.
 
     Args:
-        parts: the body as it arrives.
-        declared_bytes: what the client says its length is, None when it does not.
-        max_bytes: where to stop, whatever the client says.
-
-    Raises:
-        TaskError: it is too large, or the client stopped sending.
+        max_bytes: where to stop with one body, whatever its client says.
     """
-    if declared_bytes is not None and declared_bytes > max_bytes:
-        raise too_large(max_bytes)
-    body = bytearray()
-    while True:
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._held_bytes = 0
+
+    async def read(self, parts: AsyncIterator[bytes], declared_bytes: int | None) -> bytes:
+        """Collect one body.
+
+        Args:
+            parts: the body as it arrives.
+            declared_bytes: what the client says its length is, None when it does not.
+
+        Raises:
+            TaskError: it is too large, the client stopped sending or is too slow, or too many bodies are being read.
+        """
+        if declared_bytes is not None and declared_bytes > self._max_bytes:
+            raise too_large(self._max_bytes)
+        body = bytearray()
+        began_s = time.monotonic()
         try:
-            async with asyncio.timeout(BODY_PAUSE_S):
-                part = await anext(parts, None)
-        except TimeoutError:
-            message = f"Nothing more of the request arrived for {BODY_PAUSE_S:g} s."
-            raise TaskError("invalidRequest", message, status_code=408) from None
-        if part is None:
-            return bytes(body)
-        body += part
-        if len(body) > max_bytes:
-            raise too_large(max_bytes)
+            while True:
+                pause_s = min(BODY_PAUSE_S, began_s + self._time_for(len(body)) - time.monotonic())
+                try:
+                    async with asyncio.timeout(max(0.0, pause_s)):
+                        part = await anext(parts, None)
+                except TimeoutError:
+                    message = (
+                        f"The request stopped arriving, or takes longer than {SLOWEST_BYTES_PER_S} bytes/s."
+                    )
+                    raise TaskError("invalidRequest", message, status_code=408) from None
+                if part is None:
+                    return bytes(body)
+                body += part
+                self._held_bytes += len(part)
+                if len(body) > self._max_bytes:
+                    raise too_large(self._max_bytes)
+                if self._held_bytes > BODIES_AT_ONCE * self._max_bytes:
+                    raise TaskError(
+                        "serviceUnavailable", "Too much is being sent to the server; try again later."
+                    )
+        finally:
+            self._held_bytes -= len(body)
+
+    def _time_for(self, size_bytes: int) -> float:
+        return BODY_PAUSE_S + size_bytes / SLOWEST_BYTES_PER_S
 
 
 def too_large(max_bytes: int) -> TaskError:

@@ -1,7 +1,9 @@
 """`underpaint serve`: the application under uvicorn, from its start to an orderly end."""
 
 import asyncio
+import contextlib
 import logging
+import resource
 import socket
 import sys
 from types import FrameType
@@ -11,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from underpaint.server.app import create_app
+from underpaint.server.connections import bounded_http
 from underpaint.server.logs import configure_logging
 from underpaint.server.services import Services
 from underpaint.settings import Settings
@@ -24,6 +27,8 @@ KEEP_ALIVE_S = 75
 closed.
 """
 STARTUP_FAILURE = 3
+OTHER_FILES = 256
+"""Open files besides those of connections: database, stored pictures, outgoing connections, the engine."""
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +86,7 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         lifespan="on",
+        http=bounded_http(settings.max_connections),
         ws="websockets-sansio",
         ws_max_size=settings.max_request_bytes,
         # A client that computes may be slow to answer; it is gone when it is silent for a minute.
@@ -99,6 +105,19 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
     )
 
 
+def _allow_open_files(count: int) -> None:
+    """Have the system allow so many open files, or as many as it will; most begin at 1024."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < count:
+        wanted = count if most == resource.RLIM_INFINITY else min(count, most)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        if wanted < count:
+            log.warning(
+                "the system allows %d open files, too few for max_connections; %d are needed", wanted, count
+            )
+
+
 def serve(settings: Settings) -> None:
     """Run the server until a signal ends it.
 
@@ -106,6 +125,7 @@ def serve(settings: Settings) -> None:
         SystemExit: it could not start; the log says why.
     """
     configure_logging(settings.log_level, settings.log_format)
+    _allow_open_files(settings.max_connections + OTHER_FILES)
     app = create_app(settings)
     server = DrainingServer(uvicorn_config(app, settings), app)
     log.info("model %s on device %s, data in %s", settings.default_model, settings.device, settings.data_dir)

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from underpaint.server.access import Access
 from underpaint.server.dispatch import Dispatcher
 from underpaint.server.metrics import Metrics
+from underpaint.server.reading import BodyReader
 from underpaint.server.sessions import Sessions
 from underpaint.server.studio import Studio
 from underpaint.settings import Settings
@@ -35,6 +36,7 @@ class Services:
     sessions: Sessions
     metrics: Metrics
     dispatcher: Dispatcher
+    bodies: BodyReader
     draining: bool = False
     connections: set["SocketConnection"] = field(default_factory=set)
 
