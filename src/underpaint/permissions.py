@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Scope = Literal["inference", "uploads", "search", "library"]
-"""Making pictures, storing pictures, searching models, adding models."""
+Scope = Literal["inference", "uploads", "search", "library", "operator"]
+"""Making pictures, storing pictures, searching models, adding models, watching the server."""
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import Engine
 
+from underpaint.engine.process import Doings
 from underpaint.settings import Settings
 from underpaint.studio import Cancellation, OnProgress
 from underpaint.studio.caller import Caller, Reply
@@ -25,6 +26,7 @@ class FakeStatus:
     waiting: int = 0
     running: int = 0
     engine_restarts: int = 0
+    engine: Doings = field(default_factory=Doings)
 
 
 @dataclass(frozen=True, kw_only=True)

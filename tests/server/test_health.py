@@ -1,6 +1,12 @@
 import httpx
 
-from .conftest import Running, image_task
+from underpaint.engine.process import Doings
+from underpaint.permissions import Permissions
+from underpaint.server.mishaps import MOST_KEPT, Mishaps
+from underpaint.studio.caller import Reply
+from underpaint.wire import TaskError
+
+from .conftest import Listening, Running, image_task
 from .fake_studio import FakeStatus
 
 
@@ -57,3 +63,56 @@ async def test_metrics_count_tasks_and_requests(inside: Running, http: httpx.Asy
     ):
         assert expected in lines
     assert "made up" not in reply.text
+
+
+async def test_metrics_of_the_engine(inside: Running, http: httpx.AsyncClient) -> None:
+    doings = Doings(
+        passes={2: 3, 8: 1}, pass_seconds=1.5, memory_bytes=2**30, models=("underpaint:1@1", 'a"b')
+    )
+    inside.studio.now = FakeStatus(engine=doings)
+    lines = (await http.get("/metrics")).text.splitlines()
+    for expected in (
+        'underpaint_engine_pass_rows_bucket{le="1.0"} 0.0',
+        'underpaint_engine_pass_rows_bucket{le="2.0"} 3.0',
+        'underpaint_engine_pass_rows_bucket{le="+Inf"} 4.0',
+        "underpaint_engine_pass_rows_sum 14.0",
+        "underpaint_engine_pass_seconds_total 1.5",
+        "underpaint_engine_memory_bytes 1.073741824e+09",
+        'underpaint_engine_model_loaded{model="underpaint:1@1"} 1.0',
+        'underpaint_engine_model_loaded{model="a\\"b"} 1.0',
+    ):
+        assert expected in lines
+
+
+class TestErrors:
+    async def test_they_are_kept_without_what_was_asked(self, http: httpx.AsyncClient) -> None:
+        tasks = [image_task("a", "bad strength"), image_task("b", "crash"), image_task("c")]
+        await http.post("/v1", json=tasks)
+        reply = await http.get("/operator/errors")
+        assert reply.status_code == 200
+        errors = reply.json()["errors"]
+        assert {error["taskUUID"] for error in errors} == {"a", "b"}
+        assert all(
+            set(error) == {"time", "status", "code", "message", "taskType", "taskUUID"} for error in errors
+        )
+
+    def test_the_same_error_again_is_no_news_and_old_ones_go(self) -> None:
+        mishaps = Mishaps(clock=lambda: 5.0)
+        for number in (*range(MOST_KEPT + 1), MOST_KEPT):
+            item = TaskError("inferenceError", "no").item(task_uuid=str(number), task_type="imageInference")
+            mishaps.note(Reply(errors=((400, item),)))
+        kept = mishaps.items()
+        assert [error["taskUUID"] for error in kept] == [str(number) for number in range(MOST_KEPT, 0, -1)]
+        assert kept[0]["time"] == 5.0
+
+    async def test_they_need_the_scope(self, server: Listening) -> None:
+        keys = {
+            scope: server._keys().add(scope, Permissions(scopes=frozenset({scope})))[1]
+            for scope in ("operator", "search")
+        }
+        server.services.access._read_s = float("-inf")
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            for key, status_code in (("operator", 200), ("search", 403)):
+                headers = {"Authorization": f"Bearer {keys[key]}"}
+                assert (await http.get("/operator/errors", headers=headers)).status_code == status_code
+            assert (await http.get("/operator/errors")).status_code == 401

@@ -36,6 +36,7 @@ from underpaint.engine.profile import PassProfile
 from underpaint.engine.room import PassMemory
 from underpaint.engine.scheduler import Candidate, plan
 from underpaint.engine.shares import Shares
+from underpaint.engine.vitals import VitalsReporter
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Engine:
         self._shares = Shares()
         self._profile = PassProfile()
         self._memory = PassMemory()
+        self._vitals = VitalsReporter(self.device, emit)
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
         dtype = choose_dtype(options.dtype, self.device)
@@ -119,6 +121,7 @@ class Engine:
         if batch:
             self._forward(batch)
         self._estimate(candidates)
+        self._vitals.tell(self._models.names, idle=not self.busy)
 
     def close(self) -> None:
         """Keep the state of every job that has begun, for whoever goes on with it."""
@@ -281,7 +284,9 @@ class Engine:
                 self._memory.record(job.model, **size, peak_bytes=peak.bytes)
         else:
             predicted = model.predict(rows)
-        self._profile.record(job.group, len(rows), time.monotonic() - started_s)
+        seconds = time.monotonic() - started_s
+        self._profile.record(job.group, len(rows), seconds)
+        self._vitals.count(len(rows), seconds)
         return predicted
 
     def _advance(self, job: Job, predictions: Tensor, model: Family) -> None:

@@ -24,6 +24,8 @@ class ModelReference:
     """A diffusers folder or a single .safetensors file."""
     config: str | None = None
     """For a single file: a diffusers folder or hub id that has the configuration and tokenizer."""
+    name: str = field(default="", compare=False)
+    """What people call it: its AIR identifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +158,21 @@ class Ready:
     device: str
 
 
-Event = Progress | Estimates | Finished | Failed | Ready
+@dataclass(frozen=True, kw_only=True)
+class Vitals:
+    """How the engine is doing, and what it has done since it last said so."""
+
+    passes: Mapping[int, int]
+    """Forward passes by their rows."""
+    pass_seconds: float
+    """What they took together."""
+    memory_bytes: int
+    """Of its process, or on a GPU what it holds there."""
+    models: tuple[str, ...]
+    """Names of those in memory."""
+
+
+Event = Progress | Estimates | Finished | Failed | Ready | Vitals
 
 
 @dataclass(frozen=True, kw_only=True)

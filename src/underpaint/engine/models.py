@@ -52,6 +52,11 @@ class LoadedModels:
     def __contains__(self, reference: ModelReference) -> bool:
         return reference in self._models
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What those in memory are called, the least recently used one first."""
+        return tuple(reference.name or reference.location.name for reference in self._models)
+
     def get(self, reference: ModelReference) -> Family:
         """The model, loaded if it is not yet.
 

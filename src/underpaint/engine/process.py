@@ -11,7 +11,9 @@ import multiprocessing
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Literal
 
@@ -28,6 +30,7 @@ from underpaint.engine.messages import (
     Ready,
     Stop,
     Submit,
+    Vitals,
 )
 from underpaint.engine.threads import let_threads_sleep
 from underpaint.engine.worker import run_worker
@@ -42,6 +45,19 @@ FAILED_STARTS = 3
 """Processes in a row that may die before they are ready until waiting jobs are failed rather than kept waiting."""
 FIRST_RESTART_DELAY_S = 0.1
 LONGEST_RESTART_DELAY_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doings:
+    """What the engine's processes have done so far, and how the present one is."""
+
+    passes: Mapping[int, int] = field(default_factory=dict)
+    """Forward passes by their rows."""
+    pass_seconds: float = 0.0
+    memory_bytes: int = 0
+    """Of the process, or on a GPU what it holds there; 0 until it has said so."""
+    models: tuple[str, ...] = ()
+    """Names of those in memory."""
 
 
 class _Running:
@@ -75,6 +91,7 @@ class EngineProcess:
         self._deaths_in_a_row = 0
         self.restarts = 0
         """How often the process was replaced."""
+        self.doings = Doings()
         self._seconds_left: Mapping[str, float] = {}
         self._estimated_s = 0.0
         self.device: str | None = None
@@ -171,6 +188,13 @@ class EngineProcess:
             case Estimates():
                 self._estimated_s = time.monotonic()
                 self._seconds_left = event.seconds_left
+            case Vitals():
+                self.doings = Doings(
+                    passes=Counter(self.doings.passes) + Counter(event.passes),
+                    pass_seconds=self.doings.pass_seconds + event.pass_seconds,
+                    memory_bytes=event.memory_bytes,
+                    models=event.models,
+                )
             case Finished() | Failed():
                 self._deaths_in_a_row = 0
                 if job := self._jobs.get(event.job_id):
@@ -180,6 +204,7 @@ class EngineProcess:
         never_ready = self.device is None
         self._child = None
         self.device = None
+        self.doings = replace(self.doings, memory_bytes=0, models=())
         code = child.end(2.0)
         if self._stopping:
             return

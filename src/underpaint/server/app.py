@@ -25,6 +25,7 @@ from underpaint.server.keys import KeyRing
 from underpaint.server.limits import limits_of
 from underpaint.server.metrics import Metrics
 from underpaint.server.openapi import get_openapi
+from underpaint.server.operator import get_mishaps
 from underpaint.server.pages import page_routes
 from underpaint.server.reading import BodyReader
 from underpaint.server.replies import error_response
@@ -99,6 +100,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
         Route("/healthz", get_health, methods=["GET"]),
         Route("/readyz", get_readiness, methods=["GET"]),
         Route("/metrics", get_metrics, methods=["GET"]),
+        Route("/operator/errors", get_mishaps, methods=["GET"]),
         Route("/openapi.json", get_openapi, methods=["GET"]),
     ]
     return Starlette(

@@ -6,6 +6,7 @@ import time
 
 from underpaint.server.limits import RequestRates
 from underpaint.server.metrics import Metrics, Outcome
+from underpaint.server.mishaps import Mishaps
 from underpaint.server.studio import Studio
 from underpaint.studio import Cancellation, OnProgress
 from underpaint.studio.caller import Caller, Reply
@@ -26,6 +27,7 @@ class Dispatcher:
         self._studio = studio
         self._metrics = metrics
         self._rates = RequestRates()
+        self.mishaps = Mishaps()
         self.stopping = asyncio.Event()
 
     async def perform(
@@ -57,6 +59,7 @@ class Dispatcher:
         seconds = time.monotonic() - began_s
         outcome = _outcome(reply)
         self._metrics.count_task(task_type, outcome, seconds)
+        self.mishaps.note(reply)
         log.log(
             # Clients poll several times a second; that is not news.
             logging.DEBUG if task_type == "getResponse" and outcome == "success" else logging.INFO,

@@ -26,7 +26,7 @@ async def post_tasks(request: Request) -> Response:
     """Answer when every task of the request is answered. Tasks run side by side, and fail one by one."""
     services = services_of(request)
     try:
-        header_key = _bearer_key(request.headers.get("authorization"))
+        header_key = bearer_key(request.headers.get("authorization"))
         # A wrong key is refused before its body is read.
         owner = await services.access.owner_of(header_key) if header_key is not None else None
         body = await services.bodies.read(request.stream(), _declared_bytes(request))
@@ -63,7 +63,7 @@ async def delete_task(request: Request) -> Response:
     """Cancel the task that the path names: what the task cancelTask does, for whoever has only its UUID and a key."""
     services = services_of(request)
     try:
-        owner = await services.access.owner_of(_bearer_key(request.headers.get("authorization")))
+        owner = await services.access.owner_of(bearer_key(request.headers.get("authorization")))
     except TaskError as error:
         return error_response(error)
     caller = await services.access.caller(owner, base_url(request, services.settings.public_url))
@@ -93,7 +93,8 @@ async def _cancel_when_gone(
             cancellation.request()
 
 
-def _bearer_key(header: str | None) -> str | None:
+def bearer_key(header: str | None) -> str | None:
+    """The key in an `Authorization` header, if there is one."""
     match = _BEARER.fullmatch(header) if header else None
     return match[1] if match else None
 

@@ -11,14 +11,15 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from underpaint.server.pauses import PauseWatch
-from underpaint.server.studio import StudioStatus
+from underpaint.server.studio import EngineDoings, StudioStatus
 from underpaint.wire import TASK_MODELS
 
 TASK_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
+PASS_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 REQUEST_SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0)
 
 Outcome = Literal["success", "refused", "failed"]
@@ -48,6 +49,35 @@ class StudioCollector(Collector):
             "Times that the engine process was replaced.",
             value=status.engine_restarts,
         )
+        yield from _engine_metrics(status.engine)
+
+
+def _engine_metrics(engine: EngineDoings) -> Iterable[Metric]:
+    counts = [sum(n for rows, n in engine.passes.items() if rows <= bound) for bound in PASS_ROWS]
+    total = sum(engine.passes.values())
+    yield HistogramMetricFamily(
+        "underpaint_engine_pass_rows",
+        "Rows of the engine's forward passes; a picture with guidance takes two, one without takes one.",
+        buckets=[
+            *((str(float(bound)), n) for bound, n in zip(PASS_ROWS, counts, strict=True)),
+            ("+Inf", total),
+        ],
+        sum_value=sum(rows * n for rows, n in engine.passes.items()),
+    )
+    yield CounterMetricFamily(
+        "underpaint_engine_pass_seconds", "Time spent in forward passes.", value=engine.pass_seconds
+    )
+    yield GaugeMetricFamily(
+        "underpaint_engine_memory_bytes",
+        "Memory of the engine's process, or on a GPU what it holds there.",
+        value=engine.memory_bytes,
+    )
+    loaded = GaugeMetricFamily(
+        "underpaint_engine_model_loaded", "1 for each model in the engine's memory.", labels=("model",)
+    )
+    for name in engine.models:
+        loaded.add_metric((name,), 1)
+    yield loaded
 
 
 class Metrics:

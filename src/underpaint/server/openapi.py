@@ -21,6 +21,7 @@ _DESCRIPTION = (
     "message is an array with an `authentication` task, each later one an array of tasks, and each answer a frame that "
     "has either `data` or `errors`. Where no key is configured, a server on a loopback address needs none."
 )
+_PLAYGROUND = "The playground, for browsers. With `Upgrade: websocket`, the WebSocket."
 _EXAMPLE_UUIDS = {
     "imageInference": "e2c1ad1a-0a38-4dcd-8e83-1c6f6b0a7c11",
     "imageUpload": "e2c1ad1a-0a38-4dcd-8e83-1c6f6b0a7c12",
@@ -49,7 +50,7 @@ def openapi_document() -> dict[str, Any]:
         "security": [{"key": []}, {}],
         "paths": {
             "/v1": {"post": _post("postTasks"), "get": _way_to_the_page()},
-            "/": {"post": _post("postTasksToRoot"), "get": _page()},
+            "/": {"post": _post("postTasksToRoot"), "get": _page("getPage", _PLAYGROUND)},
             "/v1/tasks/{taskUUID}": {"delete": _delete()},
             "/images/{name}": {"get": _image()},
             "/healthz": {"get": _probe("getHealth", "Whether the process answers at all.", _HEALTH)},
@@ -72,6 +73,8 @@ def openapi_document() -> dict[str, Any]:
                     },
                 }
             },
+            "/operator": {"get": _page("getOperatorPage", "The operator's page, for browsers.")},
+            "/operator/errors": {"get": _mishaps()},
             "/openapi.json": {"get": _probe("getDocument", "This document.", {"type": "object"})},
         },
         "components": {
@@ -199,14 +202,33 @@ def _examples() -> list[dict[str, object]]:
     ]
 
 
-def _page() -> dict[str, Any]:
+def _page(operation_id: str, summary: str) -> dict[str, Any]:
     return {
-        "operationId": "getPage",
-        "summary": "The playground, for browsers. With `Upgrade: websocket`, the WebSocket.",
+        "operationId": operation_id,
+        "summary": summary,
         "security": [],
         "responses": {
             "200": {"description": "the page", "content": {"text/html": {"schema": {"type": "string"}}}},
             "default": _FAILURE,
+        },
+    }
+
+
+def _mishaps() -> dict[str, Any]:
+    item = {"type": "object", "required": ["time", "status", "code", "message"]}
+    return {
+        "operationId": "getErrors",
+        "summary": "The errors that tasks were answered with lately, the newest first. Needs the scope operator.",
+        "responses": {
+            "200": _json(
+                {
+                    "type": "object",
+                    "required": ["errors"],
+                    "properties": {"errors": {"type": "array", "items": item}},
+                },
+                "the errors",
+            ),
+            **_failures(401, 403, 405, 500),
         },
     }
 

@@ -21,6 +21,7 @@ from underpaint import web
 from underpaint.server.services import services_of
 
 FOLDER = Path(web.__file__).parent
+_PAGES = {"/": "index.html", "/operator": "operator.html"}
 _GZIP_FROM_BYTES = 1024
 
 
@@ -29,6 +30,7 @@ def page_routes() -> list[BaseRoute]:
     page = _compressed(_Pages())
     return [
         Route("/", page, methods=["GET"]),
+        Route("/operator", page, methods=["GET"]),
         Route("/v1", _to_the_page, methods=["GET"]),
         Route("/v1/", _to_the_page, methods=["GET"]),
         Mount("/web", page),
@@ -59,7 +61,7 @@ class _Pages:
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        name = "index.html" if scope["path"] == "/" else self._files.get_path(scope)
+        name = _PAGES.get(scope["path"]) or self._files.get_path(scope)
         response = await self._files.get_response(name, scope)
         await response(scope, receive, send_with_headers)
 

@@ -1,6 +1,6 @@
 """What the server needs of the studio, as types: tests put a studio without an engine in its place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -9,6 +9,24 @@ from sqlalchemy import Engine
 from underpaint.settings import Settings
 from underpaint.studio import Cancellation, OnProgress
 from underpaint.studio.caller import Caller, Reply
+
+
+class EngineDoings(Protocol):
+    """What the engine has done so far, and how it is."""
+
+    @property
+    def passes(self) -> Mapping[int, int]:
+        """Forward passes by their rows."""
+
+    @property
+    def pass_seconds(self) -> float: ...
+
+    @property
+    def memory_bytes(self) -> int: ...
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of those in memory."""
 
 
 class StudioStatus(Protocol):
@@ -28,6 +46,9 @@ class StudioStatus(Protocol):
 
     @property
     def engine_restarts(self) -> int: ...
+
+    @property
+    def engine(self) -> EngineDoings: ...
 
 
 class OpenedImage(Protocol):

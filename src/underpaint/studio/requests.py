@@ -102,6 +102,7 @@ def model_reference(entry: ModelEntry, location: Path) -> ModelReference:
         architecture=entry.architecture,
         location=location,
         config=entry.files.config if entry.files else None,
+        name=entry.air,
     )
 
 

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from underpaint.catalog import Catalog, CatalogError
 from underpaint.engine.messages import ModelReference
-from underpaint.engine.process import EngineProcess
+from underpaint.engine.process import Doings, EngineProcess
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller, Reply
@@ -72,6 +72,7 @@ class StudioStatus:
     waiting: int
     running: int
     engine_restarts: int
+    engine: Doings = field(default_factory=Doings)
 
 
 class Studio:
@@ -150,6 +151,7 @@ class Studio:
             waiting=self._inference.jobs_waiting,
             running=self._inference.jobs_running,
             engine_restarts=self._engine.restarts,
+            engine=self._engine.doings,
         )
 
     async def drain(self, grace_s: float) -> None:
@@ -321,7 +323,10 @@ def _preloaded(settings: Settings, catalog: Catalog) -> ModelReference | None:
     if entry.files is None or entry.files.form == "hub":
         return None
     return ModelReference(
-        architecture=entry.architecture, location=Path(entry.files.location), config=entry.files.config
+        architecture=entry.architecture,
+        location=Path(entry.files.location),
+        config=entry.files.config,
+        name=entry.air,
     )
 
 

@@ -3,6 +3,7 @@
 import { el, find } from "./dom.js";
 import { programs } from "./programs.js";
 import { copyText } from "./sharing.js";
+import { keyRing } from "./keys.js";
 import { recall, remember } from "./storage.js";
 
 for (const dialog of document.querySelectorAll("dialog")) {
@@ -43,33 +44,6 @@ export function codeDialog(present) {
     find("code-dialog").showModal();
   };
 }
-
-const ANY_KEY = "playground"; // a server without keys takes any
-
-/** Where the key is kept: in this tab, and if wished in this browser. */
-export const keyRing = {
-  get key() {
-    return this.session() ?? recall("key", null) ?? ANY_KEY;
-  },
-  get given() {
-    return this.key !== ANY_KEY;
-  },
-  session() {
-    try {
-      return sessionStorage.getItem("underpaint.key");
-    } catch {
-      return null;
-    }
-  },
-  put(key, keep) {
-    try {
-      sessionStorage.setItem("underpaint.key", key);
-    } catch {
-      // Then it lasts as long as this page.
-    }
-    remember("key", keep ? key : null);
-  },
-};
 
 /** Asks for a key whenever the server refuses the one that it got. */
 export function keyDialog(socket) {

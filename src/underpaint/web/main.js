@@ -1,7 +1,8 @@
 // The playground: puts the parts of the page together.
 
-import { codeDialog, keyDialog, keyRing } from "./dialogs.js";
+import { codeDialog, keyDialog } from "./dialogs.js";
 import { announce, counted, el, find, notify } from "./dom.js";
+import { keyRing } from "./keys.js";
 import { ModelPicker } from "./models.js";
 import { Photo, photoOf, receivePhotos } from "./photo.js";
 import { Runs } from "./runs.js";

@@ -1,0 +1,54 @@
+"""The operator's page: the figures of /metrics, and recent errors."""
+
+import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from tests.clients.server_process import ServerProcess
+
+from .browser import Playground
+from .conftest import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_it_shows_the_figures_of_the_metrics(playground: Playground, visit: Visit) -> None:
+    operator = await visit()
+    await operator.page.goto(f"{operator.url}operator")
+    await expect(operator.page.locator("#status")).to_have_text("Ready")
+    await playground.quick(positivePrompt="<b>ink</b>")
+    await playground.paint()
+    await playground.finished(1)
+    await playground.quick(width=100)
+    await playground.paint()
+    await expect(operator.page.locator("#models")).to_have_text("underpaint:1@1")
+    await expect(operator.page.locator("#errors tr").first).to_contain_text("invalidWidth")
+    async with httpx.AsyncClient(base_url=playground.url) as http:
+        metrics = dict(
+            line.rsplit(" ", 1)
+            for line in (await http.get("/metrics")).text.splitlines()
+            if not line.startswith("#")
+        )
+    mean = float(metrics["underpaint_engine_pass_rows_sum"]) / float(
+        metrics["underpaint_engine_pass_rows_count"]
+    )
+    batches = operator.page.get_by_role("img", name="Batch sizes")
+    await expect(batches).to_have_accessible_name(
+        f"Batch sizes: {mean:.1f} rows in a forward pass, on average"
+    )
+    await expect(operator.page.get_by_role("img", name="Engine memory: 0.")).to_be_visible()
+    findings = (await Axe().run(operator.page)).response["violations"]
+    assert [each["id"] for each in findings if each["impact"] in {"serious", "critical"}] == []
+
+
+async def test_errors_are_for_keys_with_the_scope(visit: Visit, keyed: tuple[ServerProcess, str]) -> None:
+    server, key = keyed
+    operator = await visit(server.url)
+    # The browser itself reports an answer of 401.
+    operator.expected = ("401",)
+    await operator.page.goto(f"{operator.url}operator")
+    await expect(operator.page.locator("#key-form")).to_be_visible()
+    await operator.page.fill("#key", key)
+    await operator.page.keyboard.press("Enter")
+    await expect(operator.page.locator("#key-form")).to_be_hidden()
