@@ -22,6 +22,7 @@ import httpx
 from aiohttp import web
 from sqlalchemy import func, select
 
+from tests.crash.forked import ForkedProcess
 from tests.crash.program import ENGINE_POINTS, SERVER_POINTS, STEPS, VICTIMS
 from tests.studio.conftest import transformation
 from underpaint.database import deliveries, open_database, tasks
@@ -29,6 +30,8 @@ from underpaint.database import deliveries, open_database, tasks
 ROOT = Path(__file__).parents[2]
 LISTENING = "Underpaint is listening on "
 RESULTS = 2
+FORKING = False
+"""Whether servers without a real engine are forked: in the campaign, where their starts would take most of the time."""
 KILLED = -signal.SIGKILL
 REAL_ENGINE = {"CRASH_ENGINE": "1", "UNDERPAINT_CHECKPOINT_INTERVAL_S": "0"}
 
@@ -69,7 +72,8 @@ async def hooks() -> AsyncIterator[Hooks]:
 class Server:
     """A server process, and its address."""
 
-    process: asyncio.subprocess.Process
+    process: ForkedProcess | asyncio.subprocess.Process
+    log: Path
     url: str = ""
     lines: list[str] = field(default_factory=list)
 
@@ -85,38 +89,43 @@ class Server:
             }
         )
 
-    async def read(self) -> None:
-        assert self.process.stderr is not None
-        while line := (await self.process.stderr.readline()).decode():
-            self.lines.append(line)
-            if LISTENING in line:
+    def read(self) -> None:
+        """What it has said so far."""
+        self.lines = self.log.read_text("utf-8", "replace").splitlines(keepends=True)
+        for line in self.lines:
+            if LISTENING in line and line.endswith("\n"):
                 self.url = line.split(LISTENING)[1].split()[0]
 
 
 @asynccontextmanager
 async def server(folder: Path, **environment: str) -> AsyncIterator[Server]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.crash.program"),
-        cwd=ROOT,
-        stderr=asyncio.subprocess.PIPE,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-            "CRASH_FOLDER": str(folder),
-            "UNDERPAINT_DATA_DIR": str(folder / "data"),
-            "UNDERPAINT_PORT": "0",
-            "UNDERPAINT_FETCH_ALLOW_PRIVATE": "true",
-            "UNDERPAINT_DETERMINISM": "strict",
-            # Links must not change with the port, which another server of this machine may take in between.
-            "UNDERPAINT_PUBLIC_URL": "http://crash.test",
-            **environment,
-        },
-    )
-    here = Server(process=process)
-    reading = asyncio.create_task(here.read())
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+        "CRASH_FOLDER": str(folder),
+        "UNDERPAINT_DATA_DIR": str(folder / "data"),
+        "UNDERPAINT_PORT": "0",
+        "UNDERPAINT_FETCH_ALLOW_PRIVATE": "true",
+        "UNDERPAINT_DETERMINISM": "strict",
+        # Links must not change with the port, which another server of this machine may take in between.
+        "UNDERPAINT_PUBLIC_URL": "http://crash.test",
+        **environment,
+    }
+    log = folder / f"log-{uuid.uuid4()}"
+    log.touch()
+    process: ForkedProcess | asyncio.subprocess.Process
+    if FORKING and "CRASH_ENGINE" not in environment:
+        process = ForkedProcess(environment, log)
+    else:
+        with log.open("ab") as said:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.crash.program"), cwd=ROOT, stderr=said, env=environment
+            )
+    here = Server(process=process, log=log)
     try:
         async with asyncio.timeout(120):
             while not here.url:
+                here.read()
                 assert process.returncode is None or process.returncode == KILLED, "".join(here.lines)
                 await asyncio.sleep(0.01)
         yield here
@@ -124,7 +133,7 @@ async def server(folder: Path, **environment: str) -> AsyncIterator[Server]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        await reading
+        here.read()
 
 
 async def post(url: str, task: dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +199,7 @@ async def crash_at(
                 assert "data" in await post(only.url, task)
                 await _check(only, folder, task, receiver, expected=expected)
                 assert not (folder / "order").exists(), "nothing was killed"
+                only.read()
                 assert any("the engine process ended" in line for line in only.lines)
             return only.said_of_checkpoints
         acknowledged = False
@@ -280,4 +290,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--engine-share", type=float, default=0.25)
     chosen = parser.parse_args()
+    FORKING = True
     print(dict(asyncio.run(campaign(chosen.kills, chosen.seed, chosen.engine_share))))  # noqa: T201

@@ -149,9 +149,8 @@ def _prepare_engine() -> None:
     vars(checkpoints)["replace_file"] = torn
 
 
-if __name__ == "__mp_main__":
-    _prepare_engine()
-elif __name__ == "__main__":
+def run() -> None:
+    """Serve, until killed or told to stop."""
     _prepare_server()
     if not os.environ.get("CRASH_ENGINE"):
         _prepare_painting()
@@ -159,3 +158,9 @@ elif __name__ == "__main__":
     from underpaint.settings import load_settings
 
     serve(load_settings().settings)
+
+
+if __name__ == "__mp_main__":
+    _prepare_engine()
+elif __name__ == "__main__":
+    run()
