@@ -98,7 +98,7 @@ def running_server(folder: Path, size_px: int) -> Iterator[int]:
             )
 
     app = create_app(settings, studio_factory=open_studio)
-    server = DrainingServer(uvicorn_config(app, settings), app)
+    server = DrainingServer(uvicorn_config(app, settings), app, grace_s=settings.drain_grace_s)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="server")
     thread.start()
     while not server.started:

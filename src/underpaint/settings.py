@@ -114,6 +114,12 @@ class Settings(BaseModel):
     engine_stall_s: float = Field(
         600, gt=0, description="Seconds without a sign of life after which a busy engine process is replaced."
     )
+    drain_grace_s: float = Field(
+        30,
+        ge=0,
+        description="Seconds that running tasks have to finish after the server was told to stop. How far the others "
+        "are is written down then.",
+    )
     checkpoint_interval_s: float = Field(
         5,
         ge=0,

@@ -123,7 +123,7 @@ async def server(folder: Path, **environment: str) -> AsyncIterator[Server]:
             )
     here = Server(process=process, log=log)
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while not here.url:
                 here.read()
                 assert process.returncode is None or process.returncode == KILLED, "".join(here.lines)
@@ -137,7 +137,7 @@ async def server(folder: Path, **environment: str) -> AsyncIterator[Server]:
 
 
 async def post(url: str, task: dict[str, Any]) -> dict[str, Any]:
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=300, trust_env=False) as client:
         reply: dict[str, Any] = (await client.post(url, json=[task])).json()
         return reply
 
@@ -157,7 +157,7 @@ async def outcome(url: str, task: dict[str, Any], *, timeout_s: float = 60) -> l
 
 async def digests(url: str, items: list[dict[str, Any]]) -> list[str]:
     """Of the pictures, byte for byte."""
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=300, trust_env=False) as client:
         replies = [await client.get(f"{url}/images/{item['imageURL'].rpartition('/')[2]}") for item in items]
     assert {reply.status_code for reply in replies} == {200}
     return [hashlib.sha256(reply.content).hexdigest() for reply in replies]
@@ -208,7 +208,7 @@ async def crash_at(
                 (folder / "order").write_text(f"{point}:{victim}")
             with contextlib.suppress(httpx.HTTPError):
                 acknowledged = "data" in await post(first.url, task)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(600):
                 status = await first.process.wait()
             assert status == KILLED, "".join(first.lines)
         async with server(folder, **(REAL_ENGINE if in_engine else {})) as second:
@@ -226,7 +226,7 @@ async def _check(
     running: Server, folder: Path, task: dict[str, Any], receiver: Hooks, *, expected: list[str]
 ) -> None:
     """The task ends once, with the expected pictures, and all of its webhooks arrive."""
-    items = await outcome(running.url, task, timeout_s=300)
+    items = await outcome(running.url, task, timeout_s=600)
     assert [item["seed"] for item in items] == [task["seed"], task["seed"] + 1]
     assert len({item["imageUUID"] for item in items}) == RESULTS
     assert await digests(running.url, items) == expected
@@ -252,7 +252,7 @@ async def uninterrupted(folder: Path, seed: int, *, real: bool = False) -> list[
     async with hooks() as receiver, server(folder, **environment) as running:
         task = new_task(seed, receiver.url, **(work_for_the_engine(seed) if real else {}))
         assert "data" in await post(running.url, task)
-        return await digests(running.url, await outcome(running.url, task, timeout_s=300))
+        return await digests(running.url, await outcome(running.url, task, timeout_s=600))
 
 
 async def campaign(kills: int, seed: int, engine_share: float) -> Counter[str]:

@@ -32,6 +32,9 @@ class ForkedProcess:
     def returncode(self) -> int | None:
         return self._process.exitcode
 
+    def terminate(self) -> None:
+        self._process.terminate()
+
     def kill(self) -> None:
         self._process.kill()
 

@@ -22,7 +22,6 @@ from underpaint.server import app, run
 from underpaint.settings import load_settings
 from tests.server.fake_studio import FakeStudio
 run.create_app = functools.partial(app.create_app, studio_factory=FakeStudio().open)
-run.DrainingServer.__init__.__kwdefaults__["grace_s"] = 60.0
 run.serve(load_settings().settings)
 """
 LISTENING = "Underpaint is listening on "
@@ -64,6 +63,7 @@ async def started(data_dir: Path, **environment: str) -> AsyncIterator[Process]:
             "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
             "UNDERPAINT_DATA_DIR": str(data_dir),
             "UNDERPAINT_PORT": "0",
+            "UNDERPAINT_DRAIN_GRACE_S": "60",
             **environment,
         },
     )

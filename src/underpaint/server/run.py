@@ -18,8 +18,6 @@ from underpaint.server.logs import configure_logging
 from underpaint.server.services import Services
 from underpaint.settings import Settings
 
-DRAIN_GRACE_S = 30.0
-"""How long running tasks may take to finish after the process was told to stop."""
 CLOSE_GRACE_S = 5
 """How long clients may take after that to accept the end of their connections."""
 KEEP_ALIVE_S = 75
@@ -38,7 +36,7 @@ class DrainingServer(uvicorn.Server):
     good reason to end: the exit status is 0. A second signal ends the waiting, not the orderly end.
     """
 
-    def __init__(self, config: uvicorn.Config, app: Starlette, *, grace_s: float = DRAIN_GRACE_S) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, *, grace_s: float) -> None:
         super().__init__(config)
         self._app = app
         self._grace_s = grace_s
@@ -127,7 +125,7 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log_level, settings.log_format)
     _allow_open_files(settings.max_connections + OTHER_FILES)
     app = create_app(settings)
-    server = DrainingServer(uvicorn_config(app, settings), app)
+    server = DrainingServer(uvicorn_config(app, settings), app, grace_s=settings.drain_grace_s)
     log.info("model %s on device %s, data in %s", settings.default_model, settings.device, settings.data_dir)
     server.run()
     if not server.started:
