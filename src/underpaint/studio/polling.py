@@ -39,12 +39,12 @@ class Polling:
         Raises:
             TaskError: the caller has no such task.
         """
-        run = self._inference.find(caller.owner, task.task_uuid)
+        run = self._inference.work.find(caller.owner, task.task_uuid)
         if run is not None and hold_s > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(run.finished.wait(), hold_s)
         # The run first: seen the other way round, a task that ends in between would be neither running nor done.
-        run = self._inference.find(caller.owner, task.task_uuid)
+        run = self._inference.work.find(caller.owner, task.task_uuid)
         record = await self._find(caller.owner, task.task_uuid)
         if run is None or record.status != "accepted":
             return await outcome_reply(record, self._pictures, status="success")
@@ -53,7 +53,7 @@ class Polling:
             task_type=record.task_type,
             task_uuid=record.task_uuid,
             progress=run.percent,
-            seconds_left=self._inference.outlook.task_seconds_left(run),
+            seconds_left=self._inference.work.outlook.task_seconds_left(run),
         )
         return Reply(data=(*so_far, processing.item()))
 

@@ -148,8 +148,8 @@ class Studio:
         return StudioStatus(
             ready=self._engine.state == "ready" and not self._draining,
             draining=self._draining,
-            waiting=self._inference.jobs_waiting,
-            running=self._inference.jobs_running,
+            waiting=self._inference.work.waiting,
+            running=self._inference.work.running,
             engine_restarts=self._engine.restarts,
             engine=self._engine.doings,
         )
@@ -160,9 +160,9 @@ class Studio:
         What is unfinished then stays in the journal and goes on when the server is started again.
         """
         self._draining = True
-        await self._inference.drain(grace_s)
+        await self._inference.work.drain(grace_s)
         await self._engine.stop()
-        await self._inference.settle()
+        await self._inference.work.settle()
 
     async def resume(self) -> None:
         """Go on with what the last run of the server left unfinished."""

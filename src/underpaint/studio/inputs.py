@@ -1,0 +1,73 @@
+"""What a task is run again from after a crash: its request in the journal, and its pictures as files."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+
+from underpaint.images import encode_image
+from underpaint.images.containers import ImageFormat, sniff_format
+from underpaint.studio.journal import Journal, TaskRecord
+from underpaint.studio.pictures import Pictures, PutImage
+from underpaint.studio.preparing import Prepared
+
+SEED_EXTENSIONS: dict[ImageFormat, str] = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+_PICTURES = ("seedImage", "maskImage", "inputs")
+"""Parameters that hold pictures: they are kept as files, under UUIDs."""
+_KEPT = ("seedImage", "maskImage")
+"""Parameters of a kept request that name such files."""
+
+
+def without_pictures(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A task as JSON gave it, without its pictures, which may be megabytes of base64."""
+    return {name: value for name, value in raw.items() if name not in _PICTURES}
+
+
+class Inputs:
+    """Keeps what tasks are run again from, until they are over."""
+
+    def __init__(self, *, journal: Journal, pictures: Pictures) -> None:
+        self._journal = journal
+        self._pictures = pictures
+
+    def write_down(self, record: TaskRecord, prepared: Prepared) -> TaskRecord | None:
+        """Enter a task into the journal, with the seed image as it came and the mask. Blocks.
+
+        Returns:
+            The task as the journal has it; None if it has another of that UUID.
+        """
+        files: dict[str, bytes] = {}
+        if prepared.seed_file is not None:
+            files["seedImage"] = prepared.seed_file
+        if prepared.mask is not None and "outpaint" not in record.request:
+            files["maskImage"] = encode_image(Image.fromarray(prepared.mask), format="PNG")
+        kept = {name: self._put(data, record) for name, data in files.items()}
+        request = {**record.request, **{name: put.image_uuid for name, put in kept.items()}}
+        record = replace(record, request=request)
+        if self._journal.accept(record, along=[put.record for put in kept.values()]):
+            return record
+        for put in kept.values():
+            self._pictures.take_back(put)
+        return None
+
+    async def discard(self, record: TaskRecord) -> None:
+        """Remove the pictures of a task that is over."""
+        for name in _KEPT:
+            if name in record.request:
+                await self._pictures.discard_seed(record.request[name])
+
+    def _put(self, data: bytes, record: TaskRecord) -> PutImage:
+        format = sniff_format(data)
+        assert format is not None, "it has been decoded"
+        return self._pictures.put(
+            data,
+            extension=SEED_EXTENSIONS[format],
+            kind="seed",
+            # Not looked up: nobody is ever told about this picture.
+            size=(0, 0),
+            owner=record.owner,
+            ttl_s=record.expires_s - time.time(),
+            flush=record.asynchronous,
+        )

@@ -1,0 +1,101 @@
+"""The end of a task: its pictures are stored, what became of it is written down, and what is due because of it."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from PIL import Image
+
+from underpaint.catalog import ModelEntry
+from underpaint.engine.messages import Failed, Finished
+from underpaint.engine.process import Outcome
+from underpaint.images import EXTENSIONS, encode_image
+from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
+from underpaint.studio.making import picture_parameters
+from underpaint.studio.pictures import Pictures
+from underpaint.studio.run import Run
+from underpaint.studio.webhooks import failure_deliveries, result_deliveries
+from underpaint.wire import ImageInferenceTask, TaskError
+
+
+class Outcomes:
+    """Stores results and failures.
+
+    Args:
+        journal: where they are written down.
+        pictures: where pictures go.
+        embed_parameters: whether a picture says how it was made.
+    """
+
+    def __init__(self, *, journal: Journal, pictures: Pictures, embed_parameters: bool) -> None:
+        self._journal = journal
+        self._pictures = pictures
+        self._embed_parameters = embed_parameters
+
+    async def result(
+        self,
+        run: Run,
+        position: int,
+        outcome: asyncio.Future[Outcome],
+        task: ImageInferenceTask,
+        entry: ModelEntry,
+    ) -> Failed | ResultRecord:
+        """Wait for one picture and store it; the failure, if it does not come."""
+        finished = await outcome
+        run.note_done(run.jobs[position].job_id)
+        if isinstance(finished, Failed):
+            return finished
+        job = run.jobs[position]
+        parameters = None
+        if self._embed_parameters:
+            parameters = picture_parameters(job, entry, finished, refiner=task.refiner)
+        return await asyncio.to_thread(self._store, run, position, finished, task, parameters)
+
+    async def succeed(self, run: Run) -> None:
+        """Write down that all pictures of a task are there. That of a single one was written down with it."""
+        if len(run.jobs) != 1:
+            await asyncio.to_thread(self._journal.succeed, run.record)
+
+    async def fail(self, record: TaskRecord, error: TaskError) -> None:
+        """Write down why a task ends without its pictures."""
+        item = error.item(task_uuid=record.task_uuid, task_type=record.task_type)
+        due = failure_deliveries(record, item)
+        await asyncio.to_thread(self._journal.fail, record, item, status_code=error.status_code, due=due)
+
+    def _store(
+        self,
+        run: Run,
+        position: int,
+        finished: Finished,
+        task: ImageInferenceTask,
+        parameters: Mapping[str, object] | None,
+    ) -> ResultRecord:
+        """Encode a picture and write it down; with the only one of a task, its success, too. Blocks."""
+        job = run.jobs[position]
+        data = encode_image(
+            Image.fromarray(finished.picture),
+            format=task.output_format,
+            quality=task.output_quality,
+            parameters=parameters,
+        )
+        extension = EXTENSIONS[task.output_format]
+        kept = self._pictures.put(
+            data,
+            extension=extension,
+            kind="result",
+            size=(job.width_px, job.height_px),
+            owner=run.record.owner,
+            ttl_s=run.record.expires_s - time.time(),
+        )
+        result = ResultRecord(
+            image_uuid=kept.image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run
+        )
+        self._journal.add_result(
+            run.record,
+            run.positions[position],
+            result,
+            due=result_deliveries(run.record, task, result, self._pictures.links),
+            along=[kept.record],
+            last=len(run.jobs) == 1,
+        )
+        return result

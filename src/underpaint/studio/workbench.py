@@ -1,0 +1,213 @@
+"""The workbench: tasks that were accepted and have no outcome yet, and the engine that works on them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from underpaint.catalog import ModelEntry
+from underpaint.engine.checkpoint_files import (
+    checkpoint_name,
+    remove_checkpoints,
+    remove_stray_checkpoints,
+)
+from underpaint.engine.messages import Failed
+from underpaint.engine.process import EngineProcess
+from underpaint.settings import Settings
+from underpaint.studio.cancellation import CANCELLED, Cancellation
+from underpaint.studio.inputs import Inputs
+from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
+from underpaint.studio.options import CHECKPOINTS
+from underpaint.studio.outcomes import Outcomes
+from underpaint.studio.outlook import Outlook
+from underpaint.studio.preparing import Prepared
+from underpaint.studio.progress import OnProgress, Reporter
+from underpaint.studio.requests import Wishes, job_requests
+from underpaint.studio.room import Place
+from underpaint.studio.run import Run
+from underpaint.wire import ImageInferenceTask, TaskError
+
+log = logging.getLogger(__name__)
+
+STRAY_AGE_S = 60.0
+"""A younger checkpoint may be of a task that was accepted only now."""
+_ERROR_CODES = {"modelLoad": "modelNotReady"}
+"""By the engine's failure codes; all others are inferenceError."""
+
+
+class Workbench:
+    """Works on tasks until they have their outcome."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        journal: Journal,
+        engine: EngineProcess,
+        inputs: Inputs,
+        outcomes: Outcomes,
+    ) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._inputs = inputs
+        self._outcomes = outcomes
+        self._checkpoints = settings.data_dir / CHECKPOINTS
+        self._runs: dict[tuple[str, str], Run] = {}
+        self._work: set[asyncio.Task[None]] = set()
+        self._reports: set[asyncio.Task[None]] = set()
+        self.outlook = Outlook(engine, self._runs.values)
+        """When the pictures will be done."""
+
+    @property
+    def waiting(self) -> int:
+        """Pictures that are accepted and that the engine has not begun."""
+        return sum(run.waiting for run in self._runs.values())
+
+    @property
+    def running(self) -> int:
+        """Pictures that the engine is making."""
+        return sum(run.running for run in self._runs.values())
+
+    def find(self, owner: str, task_uuid: str) -> Run | None:
+        """A task that is being worked on."""
+        return self._runs.get((owner, task_uuid))
+
+    def begin(
+        self,
+        record: TaskRecord,
+        task: ImageInferenceTask,
+        prepared: Prepared,
+        cancellation: Cancellation,
+        place: Place,
+        *,
+        awaited: bool,
+        on_progress: OnProgress | None = None,
+    ) -> Run:
+        """Begin with a task.
+
+        Args:
+            record: as the journal has it.
+            task: the same, read.
+            prepared: what there is to begin with.
+            cancellation: ends it.
+            place: its place in the queue.
+            awaited: whether a caller waits for its outcome.
+            on_progress: is told how far it is, if the task asks for that.
+        """
+        if not (task.progress or task.previews):
+            on_progress = None
+        wishes = Wishes(
+            prompt=task.positive_prompt,
+            negative_prompt=task.negative_prompt,
+            width_px=task.width,
+            height_px=task.height,
+            picture=prepared.picture,
+            mask=prepared.mask,
+            mask_margin_px=task.mask_margin,
+            strength=task.strength,
+            steps=task.steps,
+            guidance_scale=task.cfg_scale,
+            scheduler=task.scheduler,
+            seed=record.seed,
+            results=task.number_results,
+            clip_skip=task.clip_skip,
+            prompt_weighting=task.prompt_weighting,
+            refiner=prepared.refiner,
+            passes=task.passes,
+            previews=task.previews and on_progress is not None,
+        )
+        jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)
+        made = {result.position for result in record.results}
+        positions = tuple(position for position in range(len(jobs)) if position not in made)
+        jobs = tuple(
+            replace(jobs[position], checkpoint=checkpoint_name(record.owner, record.task_uuid, position))
+            for position in positions
+        )
+        place.results = len(jobs)
+        run = Run(record, jobs, cancellation, place, awaited=awaited, positions=positions)
+        self._runs[record.owner, record.task_uuid] = run
+        _keep(self._work, self._work_on(run, task, prepared.entry), f"task {record.task_uuid}")
+        if on_progress is not None:
+            reporter = Reporter(run, self.outlook, on_progress)
+            _keep(self._reports, reporter.report(), f"progress of {record.task_uuid}")
+        return run
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait for the tasks that are being worked on, for `grace_s` seconds at most."""
+        if self._work:
+            await asyncio.wait(self._work, timeout=grace_s)
+
+    async def settle(self) -> None:
+        """Wait until every task has noticed that the engine has stopped."""
+        if self._work:
+            await asyncio.wait(self._work)
+        for report in self._reports:
+            report.cancel()
+
+    async def remove_stray_checkpoints(self) -> None:
+        """Remove those of jobs that it does not know."""
+        names = {job.checkpoint for run in self._runs.values() for job in run.jobs if job.checkpoint}
+        await asyncio.to_thread(
+            remove_stray_checkpoints, self._checkpoints, except_names=names, age_s=STRAY_AGE_S
+        )
+
+    async def _work_on(self, run: Run, task: ImageInferenceTask, entry: ModelEntry) -> None:
+        started_s = time.monotonic()
+        record = run.record
+        try:
+            outcomes = self._engine.submit(run.jobs, on_progress=run.note)
+            run.cancellation.stops(partial(self._engine.cancel, [job.job_id for job in run.jobs]))
+            results = [
+                self._outcomes.result(run, position, outcome, task, entry)
+                for position, outcome in enumerate(outcomes)
+            ]
+            made = await asyncio.gather(*results)
+            failures = [each for each in made if isinstance(each, Failed)]
+            codes = {failure.code for failure in failures}
+            if "cancelled" in codes:
+                await self._outcomes.fail(record, TaskError("taskCancelled", CANCELLED))
+            elif "stopping" in codes:
+                run.interrupted = True
+            elif failures:
+                code = _ERROR_CODES.get(failures[0].code, "inferenceError")
+                await self._outcomes.fail(record, TaskError(code, failures[0].message))
+            else:
+                await self._outcomes.succeed(run)
+                if len(made) == task.number_results:
+                    results_made = tuple(each for each in made if isinstance(each, ResultRecord))
+                    run.outcome = replace(record, status="success", results=results_made)
+                log.info(
+                    "task %s: %d pictures of %dx%d in %.2f s",
+                    record.task_uuid,
+                    len(run.jobs),
+                    task.width,
+                    task.height,
+                    time.monotonic() - started_s,
+                )
+        except Exception:
+            log.exception("task %s failed unexpectedly", record.task_uuid)
+            await self._outcomes.fail(
+                record, TaskError("internalServerError", "the server failed; its log says how")
+            )
+        finally:
+            del self._runs[record.owner, record.task_uuid]
+            run.place.leave()
+            run.finished.set()
+        if run.interrupted:
+            # An orderly stop says nothing against the task.
+            await asyncio.to_thread(self._journal.begun_in_vain, record)
+        else:
+            # Only now: nobody has to wait for it.
+            await self._inputs.discard(record)
+            names = [job.checkpoint for job in run.jobs if job.checkpoint is not None]
+            await asyncio.to_thread(remove_checkpoints, self._checkpoints, names)
+
+
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:
+    """Start something that nobody waits for: the event loop itself holds it but weakly."""
+    task = asyncio.create_task(work, name=name)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
