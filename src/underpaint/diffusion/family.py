@@ -1,4 +1,4 @@
-"""The shape that every model family has."""
+"""The shape that every model family has. `docs/families.md` says how to add one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
