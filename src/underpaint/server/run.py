@@ -15,6 +15,8 @@ from starlette.applications import Starlette
 from underpaint.server.app import create_app
 from underpaint.server.connections import bounded_http
 from underpaint.server.logs import configure_logging
+from underpaint.server.messages import bounded_messages
+from underpaint.server.reading import BODIES_AT_ONCE
 from underpaint.server.services import Services
 from underpaint.settings import Settings
 
@@ -85,7 +87,7 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
         port=settings.port,
         lifespan="on",
         http=bounded_http(settings.max_connections),
-        ws="websockets-sansio",
+        ws=bounded_messages(BODIES_AT_ONCE * settings.max_request_bytes),
         ws_max_size=settings.max_request_bytes,
         # A client that computes may be slow to answer; it is gone when it is silent for a minute.
         ws_ping_interval=20.0,
