@@ -8,7 +8,11 @@ import pytest
 from PIL import Image
 
 import underpaint
+from tests.checkpoints import EMBEDDED_CHECKPOINT
+from tests.diffusion.test_lora import networks_of
+from tests.loras import write_lora
 from underpaint.catalog import EMBEDDED
+from underpaint.catalog.describe import NewModel, describe
 from underpaint.images import read_parameters
 from underpaint.painter import Painter, Progress
 from underpaint.settings import Settings
@@ -223,3 +227,33 @@ def test_what_a_mask_paints_can_be_worked_on_enlarged(painter: Painter, photo: I
         assert np.array_equal(np.asarray(made.image)[kept], np.asarray(photo)[kept])
     assert difference(plain.image, zoomed.image) > 0
     assert zoomed.parameters["maskMargin"] == 32
+
+
+def test_loras_act_with_their_weights(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:
+    networks = networks_of(EMBEDDED_CHECKPOINT)
+    for number in (1, 2):
+        file = write_lora(tmp_path / f"{number}.safetensors", networks, seed=number)
+        new = NewModel(air=f"test:{number}@1", source=str(file), architecture=EMBEDDED.architecture)
+        painter._catalog.installed.add(describe(new))
+
+    wishes: dict[str, object] = {"photo": photo, "prompt": "charcoal sketch", "steps": 4, "seed": 1}
+    none, one, both = (
+        result
+        for [result] in painter.transform_many(
+            [
+                wishes,
+                {**wishes, "loras": {"test:1@1": 1.0}},
+                {**wishes, "loras": {"test:1@1": 1.0, "test:2@1": -1.5}},
+            ]
+        )
+    )
+    assert difference(none.image, one.image) > 0.5
+    assert difference(one.image, both.image) > 0.5
+    assert both.parameters["lora"] == [
+        {"model": "test:1@1", "weight": 1.0},
+        {"model": "test:2@1", "weight": -1.5},
+    ]
+    with pytest.raises(ValueError, match="loras must lie between -4 and 4"):
+        painter.transform(photo, "charcoal sketch", loras={"test:1@1": 5.0})
+    with pytest.raises(LookupError, match="not installed"):
+        painter.transform(photo, "charcoal sketch", loras={"civitai:3@4": 1.0})

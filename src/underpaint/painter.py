@@ -13,7 +13,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from underpaint.catalog import Catalog, ModelEntry
+from underpaint.catalog.additions import additional_model
 from underpaint.catalog.download import local_files
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine import messages
 from underpaint.engine.threads import let_threads_sleep
 from underpaint.images import (
@@ -178,6 +180,7 @@ class Painter:
         fit: FitMode = "stretch",
         clip_skip: int = 0,
         prompt_weighting: Literal["compel", "sdEmbeds"] | None = None,
+        loras: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> list[Transformed]:
@@ -206,6 +209,7 @@ class Painter:
             clip_skip: layers of the text encoder to leave out, 0 to 2.
             prompt_weighting: syntax of weights within both prompts, such as "(snow:1.5)" (sdEmbeds) or "snow++"
                 (compel).
+            loras: weights, -4 to 4, of LoRAs by their AIR identifiers, which act together upon the model.
             passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name
                 `strength`, `prompt`, `negative_prompt`, `steps`, `guidance_scale` and `scheduler`; what it leaves out
                 is the call's own. None for a single pass.
@@ -259,6 +263,7 @@ class Painter:
         seed: int | None = None,
         model: str | None = None,
         fit: FitMode = "stretch",
+        loras: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
     ) -> tuple[ModelEntry, tuple[messages.JobRequest, ...]]:
@@ -297,6 +302,7 @@ class Painter:
             mask_margin_px=mask_margin,
             strength=chosen_strength,
             seed=random.SystemRandom().randrange(1, 2**32) if seed is None else seed,
+            loras=tuple(self._lora(air, weight, entry) for air, weight in (loras or {}).items()),
             passes=own,
             **rest,
         )
@@ -314,6 +320,13 @@ class Painter:
             return np.asarray(fitted, dtype=np.uint8), None
         drawn = fit_mask(self._read(mask), width_px=width_px, height_px=height_px, mode=fit)
         return np.asarray(fitted, dtype=np.uint8), np.asarray(drawn, dtype=np.uint8)
+
+    def _lora(self, air: str, weight: float, checkpoint: ModelEntry) -> messages.Addition:
+        if not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].loras:
+            raise ValueError(f"models of {checkpoint.architecture} take no LoRA")
+        _check_ranges(loras=(weight, -4, 4))
+        entry, location = additional_model(self._catalog, air, "lora", checkpoint=checkpoint)
+        return messages.Addition(air=entry.air, location=location, weight=weight)
 
     def _read(self, photo: Photo) -> Image.Image:
         if isinstance(photo, Image.Image):

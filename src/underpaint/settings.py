@@ -88,6 +88,9 @@ class Settings(BaseModel):
     encodings_bytes: int = Field(
         256 * 2**20, ge=0, description="Memory for encoded prompts and seed images that may be used again."
     )
+    additions_bytes: int = Field(
+        2**30, ge=0, description="Memory for LoRAs that may be used again, beside the models."
+    )
     queue_limit: int = Field(
         1000,
         ge=1,

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from underpaint.catalog import ModelFiles
-from underpaint.catalog.hub import cached_folder, is_available_offline
+from underpaint.catalog.hub import cached_file, cached_folder, is_available_offline, weights_file
 
-from .weights import write_folder
+from .weights import write_folder, write_safetensors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -32,21 +32,49 @@ def hub(repository: str = "someone/a-model", revision: str | None = None) -> Mod
 def test_a_downloaded_repository_is_available(hub_cache: Path) -> None:
     folder = cache(hub_cache, "someone/a-model")
     assert cached_folder(hub()) == folder
-    assert is_available_offline(hub())
+    assert is_available_offline(hub(), "checkpoint")
 
 
 def test_another_repository_or_revision_is_not(hub_cache: Path) -> None:
     cache(hub_cache, "someone/a-model")
-    assert not is_available_offline(hub("someone/else"))
-    assert not is_available_offline(hub(revision="v2"))
-    assert is_available_offline(hub(revision=COMMIT))
+    assert not is_available_offline(hub("someone/else"), "checkpoint")
+    assert not is_available_offline(hub(revision="v2"), "checkpoint")
+    assert is_available_offline(hub(revision=COMMIT), "checkpoint")
 
 
 def test_half_of_a_download_does_not_count(hub_cache: Path) -> None:
     folder = cache(hub_cache, "someone/a-model")
     (folder / "unet/diffusion_pytorch_model.safetensors").unlink()
-    assert not is_available_offline(hub())
+    assert not is_available_offline(hub(), "checkpoint")
 
 
 def test_an_impossible_repository_is_not_available(hub_cache: Path) -> None:
-    assert not is_available_offline(hub("../../etc"))
+    assert not is_available_offline(hub("../../etc"), "checkpoint")
+
+
+def test_a_lora_is_one_file_of_its_repository(hub_cache: Path) -> None:
+    storage = hub_cache / "models--someone--a-lora"
+    (storage / "refs").mkdir(parents=True)
+    (storage / "refs" / "main").write_text(COMMIT)
+    file = write_safetensors(
+        storage / "snapshots" / COMMIT / "style.safetensors", {"a.lora_A.weight": (1, 1)}
+    )
+    files = hub("someone/a-lora")
+    assert cached_file(files) == file
+    assert is_available_offline(files, "lora")
+    assert not is_available_offline(files, "checkpoint")
+    assert not is_available_offline(hub("someone/else"), "lora")
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["README.md", "style.safetensors"], "style.safetensors"),
+        (["a.safetensors", "pytorch_lora_weights.safetensors"], "pytorch_lora_weights.safetensors"),
+        (["unet/a.safetensors", "b.safetensors"], "b.safetensors"),
+        (["a.safetensors", "b.safetensors"], None),
+        (["style.bin"], None),
+    ],
+)
+def test_which_file_is_meant_is_told_or_not_guessed(names: list[str], chosen: str | None) -> None:
+    assert weights_file(names) == chosen

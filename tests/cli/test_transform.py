@@ -57,7 +57,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
         *("transform", "photo.jpg", "watercolor", "--strength", "0.4", "--steps", "30", "--cfg-scale", "5"),
         *("--scheduler", "Euler a", "--negative-prompt", "people", "--width", "128", "--height", "192"),
         *("--fit", "cover", "--model", "civitai:1@2", "--seed", "9"),
-        *("--mask", "mask.png"),
+        *("--mask", "mask.png", "--lora", "civitai:3@4=-0.5", "--lora", "civitai:5@6"),
     )
 
     assert painter.requests == [
@@ -77,6 +77,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "height": 192,
             "fit": "cover",
             "model": "civitai:1@2",
+            "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
             "passes": [],
         }
     ]
@@ -246,6 +247,12 @@ def test_passes_reach_the_library(
 ) -> None:
     assert run("transform", "photo.jpg", "watercolor", "--passes", said).code == 0
     assert painter.requests[0]["passes"] == passes
+
+
+def test_a_lora_without_a_number_is_a_wrong_call(run: Run, painter: FakePainter) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor", "--lora", "civitai:3@4=much")
+    assert outcome.code == 2
+    assert "--lora: 'much' is no weight, such as civitai:3@4=0.8" in outcome.errors
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The same request through the engine and through diffusers' own pipelines."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.scheduler_classes import LMSFromAnyStep, PNDMFromAnyStep, scheduler_class
 from underpaint.engine.engine import Engine
 from underpaint.engine.messages import (
+    Addition,
     EngineOptions,
     Event,
     Failed,
@@ -39,6 +41,8 @@ class Asked:
     strength: float = 1.0
     picture: Picture | None = field(default=None, repr=False)
     mask: Mask | None = field(default=None, repr=False)
+    loras: tuple[tuple[Path, float], ...] = ()
+    """Files, each with its weight."""
     width_px: int = 64
     height_px: int = 64
 
@@ -58,6 +62,7 @@ class SideBySide:
         self, folder: Path, *, architecture: str = "sd1x", pipeline: str = "StableDiffusion{}Pipeline"
     ) -> None:
         """Load it. `pipeline` is the name of diffusers' classes, with a place for what they are for."""
+        self._folder = folder
         self._model = ModelReference(architecture=architecture, location=folder)
         self._pipeline = pipeline
         self._events: list[Event] = []
@@ -92,6 +97,10 @@ class SideBySide:
                     picture=asked.picture,
                     mask=asked.mask,
                     clip_skip=asked.clip_skip,
+                    loras=tuple(
+                        Addition(air="lora:1@1", location=location, weight=weight)
+                        for location, weight in asked.loras
+                    ),
                 )
             ]
         )
@@ -101,11 +110,25 @@ class SideBySide:
         assert isinstance(outcome, Finished), outcome
         return outcome.picture
 
+    def _with_loras(self, asked: Asked) -> Any:
+        """Another pipeline of diffusers', with its own way of taking LoRAs."""
+        # peft warns of every second adapter.
+        with quiet_libraries(), warnings.catch_warnings(action="ignore"):
+            pipeline = getattr(diffusers, self._pipeline.format("")).from_pretrained(
+                self._folder, dtype=torch.float32, local_files_only=True
+            )
+            pipeline.set_progress_bar_config(disable=True)
+            names = [f"lora_{position}" for position in range(len(asked.loras))]
+            for name, (location, _) in zip(names, asked.loras, strict=True):
+                pipeline.load_lora_weights(location.parent, weight_name=location.name, adapter_name=name)
+            pipeline.set_adapters(names, [weight for _, weight in asked.loras])
+        return pipeline
+
     def theirs(
         self, asked: Asked, scheduler: ReferenceScheduler | None = None, *, strength: float | None = None
     ) -> Picture:
         """Without a scheduler, the checkpoint's own; without a strength, the one asked for."""
-        pipeline = self._text_to_image
+        pipeline = self._text_to_image if not asked.loras else self._with_loras(asked)
         with quiet_libraries():
             if scheduler is None:
                 scheduler = ReferenceScheduler(class_name=self._own_config["_class_name"])

@@ -12,6 +12,7 @@ from underpaint.wire import (
     Outpaint,
     Pass,
     TaskError,
+    WeightedModel,
     find_error_code,
     parse_task,
 )
@@ -103,6 +104,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "clip_skip": 0,
         "prompt_weighting": None,
         "refiner": None,
+        "lora": (),
         "number_results": 1,
         "check_nsfw": False,
         "fit": "stretch",
@@ -223,6 +225,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("clipSkip", "integer", [-1, 3, *WHOLE]),
     ("promptWeighting", "string", ["a1111", *TEXT]),
     ("refiner", "object", ["x", 1, True, ["x"]]),
+    ("lora", "object[]", ["x", 1, True, {"model": "civitai:1@1"}, [{"model": "civitai:1@1"}] * 21]),
     ("numberResults", "integer", [0, -1, 21, *WHOLE]),
     ("outputType", "string|string[]", ["", "png", ["URL", "png"], [["URL"]], [None], *TEXT]),
     ("outputFormat", "string", ["", "gif", *TEXT]),
@@ -285,6 +288,55 @@ def test_a_picture_can_be_continued() -> None:
 def test_a_margin_goes_with_a_mask() -> None:
     assert inference(seedImage="a", maskImage="b", maskMargin=32).mask_margin == 32
     assert inference(seedImage="a", inputs={"mask": "b"}, maskMargin=128.0).mask_margin == 128
+
+
+ADDITION = {"model": "civitai:82098@87153"}
+ADDITION_REFUSED: list[tuple[str, str, list[Any]]] = [
+    ("model", "string", ["", "flux", "runware:101", *TEXT]),
+    ("weight", "float", [-4.01, 4.01, *REAL]),
+]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "type_name", "value"),
+    [(parameter, type_name, value) for parameter, type_name, values in ADDITION_REFUSED for value in values],
+)
+def test_a_value_of_a_lora_is_refused_with_its_place(parameter: str, type_name: str, value: object) -> None:
+    error = refusal(MINIMAL | {"lora": [ADDITION, {**ADDITION, parameter: value}]})
+    assert error["code"] == "invalidLora" + parameter[0].upper() + parameter[1:]
+    assert error["parameter"] == f"lora[1].{parameter}"
+    assert error["type"] == type_name
+
+
+def test_every_parameter_of_a_lora_has_its_range_checked() -> None:
+    assert set(WeightedModel.wire_names()) == {parameter for parameter, _, _ in ADDITION_REFUSED}
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ([], ()),
+        ([ADDITION], (WeightedModel(model="civitai:82098@87153"),)),
+        (
+            [{"model": "urn:air:sd1:lora:civitai:82098@87153", "weight": -4}, {**ADDITION, "weight": None}],
+            (
+                WeightedModel(model="civitai:82098@87153", weight=-4.0),
+                WeightedModel(model="civitai:82098@87153"),
+            ),
+        ),
+        ([{**ADDITION, "weight": 4}] * 20, (WeightedModel(model="civitai:82098@87153", weight=4.0),) * 20),
+    ],
+)
+def test_loras_are_accepted(given: object, read: object) -> None:
+    assert inference(lora=given).lora == read
+
+
+def test_a_lora_needs_its_model_and_takes_nothing_else() -> None:
+    error = refusal(MINIMAL | {"lora": [{"weight": 1}]})
+    assert (error["code"], error["parameter"]) == ("missingLoraModel", "lora[0].model")
+    error = refusal(MINIMAL | {"lora": [ADDITION, {**ADDITION, "wieght": 1}]})
+    assert (error["code"], error["parameter"]) == ("unknownParameter", "lora[1].wieght")
+    assert "Did you mean 'lora[1].weight'?" in str(error["message"])
 
 
 PASS_REFUSED: list[tuple[str, str, list[Any]]] = [

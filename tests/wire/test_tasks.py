@@ -257,13 +257,14 @@ def nested(depth: int) -> object:
 
 
 @pytest.mark.parametrize(
-    "parameter", ["lora", "seedImage", "steps", "outputType", "inputs", "safety", "acceleration", "taskUUID"]
+    "parameter",
+    ["lycoris", "seedImage", "steps", "outputType", "inputs", "safety", "acceleration", "taskUUID"],
 )
 def test_depth_beyond_what_python_recurses_to_is_no_danger(parameter: str) -> None:
     raw = {"taskType": "imageInference", "taskUUID": TASK_UUID, "model": "runware:101@1", "positivePrompt": "x",
            "width": 512, "height": 512}  # fmt: skip
     raw_deep: dict[str, object] = {**raw, parameter: nested(100_000)}
-    if parameter == "lora":
+    if parameter == "lycoris":
         assert parse_task(raw_deep) == parse_task(raw)
     else:
         assert refusal(raw_deep)["parameter"] == parameter

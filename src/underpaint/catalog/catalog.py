@@ -33,7 +33,7 @@ class Catalog:
         settings: Settings,
         runnable: Mapping[str, Set[str]],
         *,
-        categories: Set[Category] = frozenset({"checkpoint"}),
+        categories: Set[Category] = frozenset({"checkpoint", "lora"}),
     ) -> None:
         """Read the aliases; the list of installed models is read when it is needed.
 
@@ -150,7 +150,7 @@ class Catalog:
             raise ModelNotInstalled(
                 f"{subject} is on the list of installed models, but its files are missing"
             )
-        if files.form == "hub" and is_offline() and not is_available_offline(files):
+        if files.form == "hub" and is_offline() and not is_available_offline(files, entry.category):
             raise ModelNotInstalled(
                 f"{subject} comes from the hub as {files.location}; it has not been downloaded completely, "
                 "and this server is set to work offline"

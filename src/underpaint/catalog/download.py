@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from underpaint.catalog.diffusers_folder import inspect_folder
 from underpaint.catalog.entry import ModelEntry, ModelFiles
 from underpaint.catalog.errors import ModelRefused
-from underpaint.catalog.hub import cached_folder, is_offline
+from underpaint.catalog.hub import cached_file, cached_folder, is_offline, weights_file
 
 _UNUSED_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 _CONFIGURATION = ("*.json", "*.txt", "*.model")
@@ -40,7 +40,7 @@ def local_files(entry: ModelEntry) -> Path:
         raise DownloadFailed(f"model {entry.air} has no files")
     if files.form != "hub":
         return Path(files.location)
-    cached = cached_folder(files)
+    cached = cached_folder(files) if entry.category == "checkpoint" else cached_file(files)
     if cached is not None:
         return cached
     if is_offline():
@@ -48,6 +48,8 @@ def local_files(entry: ModelEntry) -> Path:
             f"model {entry.air} is not downloaded yet, and this server is set to work offline"
         )
     try:
+        if entry.category != "checkpoint":
+            return _download_file(files)
         folder = _download(files)
         inspect_folder(folder)
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as failure:
@@ -80,6 +82,17 @@ def wanted_files(names: Iterable[str], components: Iterable[str]) -> list[str]:
             str(path) for path in here if any(fnmatchcase(path.name, pattern) for pattern in _CONFIGURATION)
         ]
     return wanted
+
+
+def _download_file(files: ModelFiles) -> Path:
+    names = huggingface_hub.list_repo_files(files.location, revision=files.revision)
+    name = weights_file(names)
+    if name is None:
+        found = ", ".join(sorted(name for name in names if name.endswith(".safetensors"))) or "none"
+        raise ValueError(
+            f"which of its safetensors files is meant cannot be told ({found}); add one as a file"
+        )
+    return Path(huggingface_hub.hf_hub_download(files.location, name, revision=files.revision))
 
 
 def _download(files: ModelFiles) -> Path:

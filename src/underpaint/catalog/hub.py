@@ -4,15 +4,23 @@ Only huggingface_hub's own functions look there, so its variables (`HF_HOME`, `H
 mean here what they mean everywhere. Nothing in this file downloads.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import constants
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from underpaint.catalog.diffusers_folder import inspect_folder
-from underpaint.catalog.entry import ModelFiles
+from underpaint.catalog.entry import Category, ModelFiles
 from underpaint.catalog.errors import ModelRefused
+
+USUAL_NAMES = (
+    "pytorch_lora_weights.safetensors",
+    "learned_embeds.safetensors",
+    "diffusion_pytorch_model.safetensors",
+)
+"""Under which diffusers stores what is no checkpoint."""
 
 
 def is_offline() -> bool:
@@ -37,6 +45,25 @@ def cached_folder(files: ModelFiles) -> Path | None:
     return Path(index).parent
 
 
-def is_available_offline(files: ModelFiles) -> bool:
+def is_available_offline(files: ModelFiles, category: Category) -> bool:
     """Whether a hub model can be loaded without the hub."""
-    return cached_folder(files) is not None
+    return (cached_folder(files) if category == "checkpoint" else cached_file(files)) is not None
+
+
+def cached_file(files: ModelFiles) -> Path | None:
+    """The one file of a hub model that is no checkpoint, in the local cache; None where it is not there."""
+    try:
+        folder = Path(
+            huggingface_hub.snapshot_download(files.location, revision=files.revision, local_files_only=True)
+        )
+    except (HFValidationError, LocalEntryNotFoundError):
+        return None
+    name = weights_file([path.name for path in folder.glob("*.safetensors")])
+    return None if name is None else folder / name
+
+
+def weights_file(names: Iterable[str]) -> str | None:
+    """Which of a repository's files holds a LoRA or the like: that of the usual name, or the only one at its top."""
+    weights = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    usual = [name for name in weights if name in USUAL_NAMES]
+    return usual[0] if usual else weights[0] if len(weights) == 1 else None

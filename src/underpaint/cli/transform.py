@@ -42,6 +42,7 @@ def transform(
     height: int | None = None,
     fit: Literal["stretch", "cover", "contain"] = "stretch",
     model: str | None = None,
+    lora: Annotated[list[str] | None, Parameter(negative=())] = None,
     output_path: Annotated[Path | None, Parameter(("--output", "-o"))] = None,
     format: Format | None = None,
     force: Annotated[bool, Parameter(("--force", "-f"), negative=())] = False,
@@ -74,6 +75,8 @@ def transform(
         height: Of the picture in pixels, a multiple of 64.
         fit: How a photo of another shape fills the picture.
         model: Identifier of the model. By default the setting default_model.
+        lora: Identifier of a LoRA, with its weight from -4 to 4 after an equals sign, such as civitai:82098@87153=0.8;
+            can be given several times. By default the weight is 1.
         output_path: File, or folder, to write to. By default files named after the photo and the seed, in the
             working directory. Of several pictures, each gets a number.
         format: Of the files. By default what the name of the output says, or PNG.
@@ -106,6 +109,7 @@ def transform(
             height=height,
             fit=fit,
             model=model,
+            loras=_weights(lora or []),
             passes=own_passes,
         )
     except ValueError as failure:
@@ -149,6 +153,18 @@ def _margins(text: str) -> dict[str, int]:
         return {name.strip(): int(number) for name, number in (part.split("=") for part in text.split(","))}
     except ValueError:
         raise UsageError(f"--outpaint: {text!r} does not look like left=128,right=128,blur=16") from None
+
+
+def _weights(named: Sequence[str]) -> dict[str, float]:
+    """Weights by identifier."""
+    weights: dict[str, float] = {}
+    for each in named:
+        air, said, weight = each.partition("=")
+        try:
+            weights[air] = float(weight) if said else 1.0
+        except ValueError:
+            raise UsageError(f"--lora: {weight!r} is no weight, such as {air}=0.8") from None
+    return weights
 
 
 def _passes(text: str) -> list[dict[str, Any]]:

@@ -29,6 +29,8 @@ class FamilyEntry:
     """Syntaxes of weights within prompts that it reads."""
     skips_clip_layers: bool = True
     """Whether `clipSkip` means something to it."""
+    loras: bool = False
+    """Whether its models take LoRAs (`diffusion.lora.TakesLoras`)."""
     types: frozenset[str] = frozenset({"base"})
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +50,7 @@ _STABLE_DIFFUSION = FamilyEntry(
     module="stable_diffusion",
     class_name="StableDiffusion",
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
+    loras=True,
 )
 _STABLE_DIFFUSION_XL = FamilyEntry(
     title="SDXL",
@@ -55,6 +58,7 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     class_name="StableDiffusionXL",
     types=frozenset({"base", "refiner"}),
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
+    loras=True,
 )
 _FLUX = FamilyEntry(
     title="FLUX.1",

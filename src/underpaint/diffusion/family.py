@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
 from underpaint.diffusion.prompt_weighting import PromptWeighting
+
+if TYPE_CHECKING:
+    from underpaint.diffusion.lora import Loras
 
 
 class ModelLoadError(RuntimeError):
@@ -28,6 +31,8 @@ class Row:
     """Whether this is the unconditional row of classifier-free guidance."""
     guidance_scale: float
     """Only read by models that take guidance as an input, such as latent consistency models."""
+    loras: "Loras" = ()
+    """Of the request; only of families that take any."""
 
 
 class Family(Protocol):

@@ -4,7 +4,8 @@ diffusers and transformers supply the networks. diffusers' pipelines are the ref
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,6 +20,7 @@ from underpaint.diffusion.clip_text import ClipText, joined, match_by_windows
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.loading import PipelineLayout, load_pipeline
+from underpaint.diffusion.lora import Lora, Loras, adapted, load_lora
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
 
@@ -37,6 +39,9 @@ class StableDiffusion:
         self._text = self._load_text(pipeline, device)
         self._unet: Any = pipeline.unet.to(device).to(memory_format=torch.channels_last).eval()
         self._autoencoder = self._load_autoencoder(pipeline, device)
+        encoders = {name: getattr(pipeline, name) for name in self.layout.text_encoders}
+        self._text_networks = {name: encoder for name, encoder in encoders.items() if encoder is not None}
+        self.text_networks = tuple(self._text_networks)
         self._device = device
         self._dtype: torch.dtype = self._unet.dtype
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
@@ -88,6 +93,18 @@ class StableDiffusion:
         encoded = [text.encode(prompt, clip_skip=clip_skip, weighting=weighting) for text in self._text]
         return joined(encoded, dtype=self._dtype)
 
+    def load_lora(self, location: Path) -> Lora:
+        """See `TakesLoras.load_lora`."""
+        return load_lora(location, {"unet": self._unet, **self._text_networks})
+
+    @contextmanager
+    def with_loras(self, loras: Loras) -> Iterator[None]:
+        """See `TakesLoras.with_loras`."""
+        with ExitStack() as stack:
+            for name, network in self._text_networks.items():
+                stack.enter_context(adapted(network, name, [loras]))
+            yield
+
     def match_prompts(
         self, prompt: EncodedPrompt, negative: EncodedPrompt
     ) -> tuple[EncodedPrompt, EncodedPrompt]:
@@ -108,14 +125,15 @@ class StableDiffusion:
         if width := self._unet.config.time_cond_proj_dim:
             scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
             guidance = embed_guidance(scales - 1.0, int(width)).to(self._device, self._dtype)
-        predicted: Tensor = self._unet(
-            latents.contiguous(memory_format=torch.channels_last),
-            timesteps,
-            encoder_hidden_states=prompts,
-            timestep_cond=guidance,
-            added_cond_kwargs=self._added_conditions(rows),
-            return_dict=False,
-        )[0]
+        with adapted(self._unet, "unet", [row.loras for row in rows]):
+            predicted: Tensor = self._unet(
+                latents.contiguous(memory_format=torch.channels_last),
+                timesteps,
+                encoder_hidden_states=prompts,
+                timestep_cond=guidance,
+                added_cond_kwargs=self._added_conditions(rows),
+                return_dict=False,
+            )[0]
         return predicted.float().cpu()
 
     def _added_conditions(self, rows: Sequence[Row]) -> Mapping[str, Tensor] | None:

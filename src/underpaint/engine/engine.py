@@ -14,6 +14,7 @@ from torch import Tensor
 
 from underpaint.diffusion.family import Family, ModelLoadError, Row
 from underpaint.diffusion.prompt_weighting import PromptSyntaxError
+from underpaint.engine.additions import LoadedAdditions
 from underpaint.engine.checkpoints import Checkpoints
 from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
@@ -28,6 +29,7 @@ from underpaint.engine.messages import (
     FailureCode,
     Finished,
     JobRequest,
+    ModelReference,
     Picture,
     Progress,
 )
@@ -74,11 +76,12 @@ class Engine:
         dtype = choose_dtype(options.dtype, self.device)
         self._checkpoints = Checkpoints(options, self.device, dtype)
         self._checkpoint_interval_s = options.checkpoint_interval_s
+        self._additions = LoadedAdditions(options.additions_bytes)
         self._models = LoadedModels(
             device=self.device,
             dtype=dtype,
             budget_bytes=options.models_bytes,
-            on_drop=lambda dropped: self._encodings.forget(lambda key: dropped in key),
+            on_drop=self._forget,
         )
         if options.preload is not None:
             try:
@@ -186,7 +189,7 @@ class Engine:
 
     def _begun(self, request: JobRequest, model: Family) -> Trajectory:
         """A job at its beginning, or where an earlier process left it."""
-        trajectory = Trajectory(request, model, self._encodings)
+        trajectory = Trajectory(request, model, self._encodings, self._additions)
         state = self._checkpoints.read(request)
         if state is None:
             return trajectory
@@ -194,7 +197,7 @@ class Engine:
             trajectory.restore(state)
         except Exception as failure:
             log.warning("job %s cannot go on from its checkpoint: %r", request.job_id, failure)
-            return Trajectory(request, model, self._encodings)
+            return Trajectory(request, model, self._encodings, self._additions)
         log.info("job %s goes on after %d steps", request.job_id, trajectory.steps_done)
         return trajectory
 
@@ -205,6 +208,10 @@ class Engine:
         except Exception as failure:
             # It is worth less than the job.
             log.warning("the state of job %s cannot be kept: %r", job.request.job_id, failure)
+
+    def _forget(self, dropped: ModelReference) -> None:
+        self._encodings.forget(lambda key: dropped in key)
+        self._additions.forget(dropped)
 
     def _admitted(self, batch: list[Job]) -> list[Job]:
         """As many of the jobs, from the first on, as there is memory for; the first fails if it is too much alone."""

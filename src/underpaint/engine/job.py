@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch import Tensor
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
+from underpaint.diffusion.lora import Loras, TakesLoras
 from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.diffusion.masking import KeptLatents, join, latent_mask
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
+from underpaint.engine.additions import LoadedAdditions
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import JobRequest, ModelReference, Pass
 
@@ -30,6 +32,7 @@ class _Leg:
         model: Family,
         encodings: ByteBudgetCache,
         *,
+        loras: Loras,
         number: int,
         generator: torch.Generator,
         first: int = 0,
@@ -58,13 +61,16 @@ class _Leg:
         self.from_noise = strength is None or strength >= 1.0
         """Whether it begins with noise alone, where a mask says what of the picture comes back."""
         self.guidance_scale = asked.guidance_scale
-        self.prompts = _encoded_prompts(asked, request, model, encodings)
+        self.loras = loras
+        self.prompts = _encoded_prompts(asked, request, model, encodings, loras)
 
 
 class Trajectory:
     """The part of a job that needs its model: latents, sampler state and encoded prompts."""
 
-    def __init__(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> None:
+    def __init__(
+        self, request: JobRequest, model: Family, encodings: ByteBudgetCache, additions: LoadedAdditions
+    ) -> None:
         generator = torch.Generator("cpu").manual_seed(request.seed)
         picture, mask = request.picture, request.mask
         self._request = request
@@ -73,6 +79,7 @@ class Trajectory:
             self._crop = MaskCrop.around(mask, request.mask_margin_px)
             if self._crop is not None:
                 picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
+        loras = additions.loras(request, model)
         self._mask: Tensor | None = None
         self._kept: KeptLatents | None = None
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
@@ -82,6 +89,7 @@ class Trajectory:
                 request,
                 model,
                 encodings,
+                loras=loras,
                 number=number,
                 generator=generator,
                 last=request.refiner.start_step if request.refiner else None,
@@ -135,6 +143,8 @@ class Trajectory:
             request,
             model,
             encodings,
+            # They are for the model that it takes over from.
+            loras=(),
             number=1,
             generator=self._generator,
             first=self._refiner.start_step,
@@ -171,6 +181,7 @@ class Trajectory:
                 prompt=prompt,
                 negative=position > 0,
                 guidance_scale=self._leg.guidance_scale,
+                loras=self._leg.loras,
             )
             for position, prompt in enumerate(self._leg.prompts)
         ]
@@ -324,11 +335,27 @@ def _encoded_picture(
 
 
 def _encoded_prompts(
-    asked: Pass, request: JobRequest, model: Family, encodings: ByteBudgetCache
+    asked: Pass, request: JobRequest, model: Family, encodings: ByteBudgetCache, loras: Loras
+) -> tuple[EncodedPrompt, ...]:
+    if not loras:
+        return _encoded_by(asked, request, model, encodings, loras=())
+    assert isinstance(model, TakesLoras), "they have been loaded for it"
+    with model.with_loras(loras):
+        # Prompts are the same to those LoRAs that leave the text encoders alone.
+        heard = tuple(
+            (addition.location, addition.weight)
+            for addition, (lora, _) in zip(request.loras, loras, strict=True)
+            if lora.touches_any(model.text_networks)
+        )
+        return _encoded_by(asked, request, model, encodings, loras=heard)
+
+
+def _encoded_by(
+    asked: Pass, request: JobRequest, model: Family, encodings: ByteBudgetCache, *, loras: Hashable
 ) -> tuple[EncodedPrompt, ...]:
     def encoded(prompt: str, clip_skip: int, *, negative: bool = False) -> EncodedPrompt:
         made: EncodedPrompt = encodings.get_or_make(
-            ("prompt", request.model, prompt, negative, clip_skip, request.prompt_weighting),
+            ("prompt", request.model, prompt, negative, clip_skip, request.prompt_weighting, loras),
             lambda: model.encode_prompt(
                 prompt, negative=negative, clip_skip=clip_skip, weighting=request.prompt_weighting
             ),

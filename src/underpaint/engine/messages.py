@@ -29,6 +29,16 @@ class ModelReference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Addition:
+    """A model that acts upon another, such as a LoRA."""
+
+    air: str
+    location: Path
+    """A .safetensors file."""
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pass:
     """One walk down the noise schedule: what may differ between the passes of a job."""
 
@@ -81,6 +91,8 @@ class JobRequest:
     clip_skip: int = 0
     prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
     """Syntax of weights within both prompts; None for plain text."""
+    loras: tuple[Addition, ...] = ()
+    """Of the model's family. One named twice has the sum of both weights."""
     further_passes: tuple[Pass, ...] = ()
     """What follows on the pass that the request's own values describe, each from the latents of the one before."""
     refiner: Refiner | None = None
@@ -217,5 +229,7 @@ class EngineOptions:
     """Folder in which the state of unfinished jobs is kept; None for not at all."""
     checkpoint_interval_s: float = 5.0
     """Seconds that a job runs between its checkpoints, at least."""
+    additions_bytes: int = 2**30
+    """Budget for LoRAs that are kept for the next job."""
     preload: ModelReference | None = None
     """A model to load before the first job comes."""

@@ -19,5 +19,6 @@ def engine_options(settings: Settings, *, preload: ModelReference | None = None)
         encodings_bytes=settings.encodings_bytes,
         checkpoints=settings.data_dir / CHECKPOINTS,
         checkpoint_interval_s=settings.checkpoint_interval_s,
+        additions_bytes=settings.additions_bytes,
         preload=preload,
     )

@@ -9,9 +9,11 @@ from PIL import Image
 
 from underpaint import wire
 from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
+from underpaint.catalog.additions import additional_model
 from underpaint.catalog.download import DownloadFailed, local_files
+from underpaint.catalog.entry import Category
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.engine.messages import Mask, Picture, Refiner
+from underpaint.engine.messages import Addition, Mask, Picture, Refiner
 from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
@@ -22,7 +24,7 @@ from underpaint.studio.requests import (
     checked_scheduler,
     model_reference,
 )
-from underpaint.wire import ImageInferenceTask, Outpaint, TaskError
+from underpaint.wire import ImageInferenceTask, Outpaint, TaskError, WeightedModel
 from underpaint.wire.errors import parameter_code
 
 
@@ -38,6 +40,7 @@ class Prepared:
     """The same as it came."""
     mask: Mask | None = None
     refiner: Refiner | None = None
+    loras: tuple[Addition, ...] = ()
 
 
 class Preparation:
@@ -78,6 +81,7 @@ class Preparation:
         _check_text(task, entry)
         steps = task.steps or entry.defaults.steps
         refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
+        loras = await self._loras(task, entry)
         picture, seed_file = None, None
         if task.seed_image is not None:
             picture, seed_file = await self._pictures.read_as(
@@ -97,8 +101,45 @@ class Preparation:
                 model=model_reference(refiner_entry, files), start_step=task.refiner.steps_before(steps)
             )
         return Prepared(
-            entry=entry, location=location, picture=picture, seed_file=seed_file, mask=mask, refiner=refiner
+            entry=entry,
+            location=location,
+            picture=picture,
+            seed_file=seed_file,
+            mask=mask,
+            refiner=refiner,
+            loras=loras,
         )
+
+    async def _loras(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> tuple[Addition, ...]:
+        if task.lora and not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].loras:
+            raise TaskError(
+                "unsupportedParameter",
+                f"'lora' is not supported by this server for models of {checkpoint.architecture}.",
+                parameter="lora",
+            )
+        return tuple(
+            [
+                await self._addition(each, "lora", checkpoint, parameter=f"lora[{index}].model")
+                for index, each in enumerate(task.lora)
+            ]
+        )
+
+    async def _addition(
+        self, asked: WeightedModel, category: Category, checkpoint: ModelEntry, *, parameter: str
+    ) -> Addition:
+        try:
+            entry, location = await asyncio.to_thread(
+                additional_model, self._catalog, asked.model, category, checkpoint=checkpoint
+            )
+        except (ModelNotInstalled, DownloadFailed) as missing:
+            raise TaskError("modelNotReady", str(missing), parameter=parameter, type="string") from None
+        except ModelListUnreadable as damaged:
+            raise TaskError("internalServerError", str(damaged)) from None
+        except CatalogError as refusal:
+            code = parameter_code("invalid", parameter)
+            raise TaskError(code, str(refusal), parameter=parameter, type="string") from None
+        weight = asked.weight if asked.weight is not None else entry.default_weight
+        return Addition(air=entry.air, location=location, weight=1.0 if weight is None else weight)
 
     def _refiner(self, asked: wire.Refiner, entry: ModelEntry, steps: int) -> ModelEntry:
         """The model that takes over from `entry`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.engine.messages import JobRequest, Mask, ModelReference, Picture, Refiner
+from underpaint.engine.messages import Addition, JobRequest, Mask, ModelReference, Picture, Refiner
 from underpaint.engine.messages import Pass as EnginePass
 from underpaint.wire import Pass, PromptWeighting
 
@@ -46,6 +46,7 @@ class Wishes:
     clip_skip: int = 0
     prompt_weighting: PromptWeighting | None = None
     refiner: Refiner | None = None
+    loras: tuple[Addition, ...] = ()
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
     previews: bool = False
@@ -84,6 +85,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
         refiner=wishes.refiner,
+        loras=wishes.loras,
         further_passes=tuple(further),
         previews=wishes.previews,
     )

@@ -1,5 +1,6 @@
 """The task protocol as types: tasks in, results and errors out. No input or output happens here."""
 
+from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import Air
 from underpaint.wire.envelope import frames, http_reply, progress_frames
 from underpaint.wire.errors import ERROR_CODES, ErrorCode, TaskError, find_error_code
@@ -45,6 +46,7 @@ __all__ = [
     "ERROR_CODES",
     "FLOW_SCHEDULER_NAMES",
     "ITEM_TYPES",
+    "MAX_ADDITIONS",
     "MAX_PASSES",
     "MAX_TASKS",
     "SCHEDULER_NAMES",
@@ -85,6 +87,7 @@ __all__ = [
     "TaskDetailsResult",
     "TaskError",
     "UploadResult",
+    "WeightedModel",
     "find_error_code",
     "frames",
     "http_reply",

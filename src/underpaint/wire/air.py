@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import AfterValidator
 
 _SHORT = re.compile(
     r"(?P<source>[a-z0-9][a-z0-9._-]*):(?P<id>[A-Za-z0-9._-]+)@(?P<version>[A-Za-z0-9._-]+)",
@@ -45,3 +47,12 @@ class Air:
 
     def __str__(self) -> str:
         return f"{self.source}:{self.id}@{self.version}"
+
+
+def model_identifier(value: str) -> str:
+    """The short form of an AIR identifier. Raises `ValueError` if it is none."""
+    return str(Air.parse(value))
+
+
+ModelIdentifier = Annotated[str, AfterValidator(model_identifier)]
+"""An AIR identifier, in its short form."""

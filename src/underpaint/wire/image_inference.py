@@ -5,6 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
+from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
+from underpaint.wire.air import ModelIdentifier
 from underpaint.wire.errors import TaskError, parameter_code
 from underpaint.wire.fields import IdentifiedTask, Integer, OptionalInteger, WireModel
 from underpaint.wire.parameters import (
@@ -14,7 +16,7 @@ from underpaint.wire.parameters import (
     UNSUPPORTED_PARAMETERS,
     says_nothing,
 )
-from underpaint.wire.refiner import Refiner, fold_refiner, model_identifier
+from underpaint.wire.refiner import Refiner, fold_refiner
 from underpaint.wire.sampling import MAX_PASSES, OptionalScheduler, Pass, Prompt
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_list, fold_object
@@ -131,6 +133,7 @@ class ImageInferenceTask(IdentifiedTask):
         clip_skip: text encoder layers to skip beyond what the model skips.
         prompt_weighting: syntax of weights within prompts; None for plain text.
         refiner: a second model for the last steps.
+        lora: LoRAs that act upon the model, up to 20; one named twice has the sum of both weights.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
         fit: how a seed image of another aspect ratio fills the picture: stretched to it, cut to it ("cover"),
@@ -171,7 +174,7 @@ class ImageInferenceTask(IdentifiedTask):
     ttl_s: OptionalInteger = Field(
         default=None, ge=60, le=2**31 - 1, description="seconds until the result's URL ends"
     )
-    model: Annotated[str, AfterValidator(model_identifier)] = Field(description="AIR identifier of the model")
+    model: ModelIdentifier = Field(description="AIR identifier of the model")
     positive_prompt: Prompt = Field(
         min_length=1, max_length=3000, description="what guides the picture; __BLANK__ for no text guidance"
     )
@@ -221,6 +224,9 @@ class ImageInferenceTask(IdentifiedTask):
     refiner: Refiner | None = Field(
         default=None, description="a second model for the last steps; with SDXL models only"
     )
+    lora: tuple[WeightedModel, ...] = Field(
+        default=(), max_length=MAX_ADDITIONS, description="LoRAs of the model's family that act together"
+    )
     number_results: Integer = Field(default=1, ge=1, le=20, description="how many pictures")
     check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
     fit: Fit = Field(
@@ -258,6 +264,7 @@ class ImageInferenceTask(IdentifiedTask):
         _fold_safety(folded)
         _fold_acceleration(folded)
         _fold_prompt_weighting(folded)
+        fold_list(folded, "lora", WeightedModel)
         fold_list(folded, "passes", Pass)
         fold_object(folded, "outpaint", Outpaint)
         _check_outpaint(folded)

@@ -21,7 +21,6 @@ UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "hiresfix": "the high-resolution pass is not available",
         "watermark": "watermarks are not available",
         "vae": "the model's own VAE is always used",
-        "lora": "LoRA models are not available",
         "lycoris": "LyCORIS models are not available",
         "embeddings": "textual inversion embeddings are not available",
         "controlNet": "ControlNet models are not available",

@@ -1,10 +1,8 @@
 """The refiner: a second model for a picture's last steps."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import AfterValidator, Field
-
-from underpaint.wire.air import Air
+from underpaint.wire.air import ModelIdentifier
 from underpaint.wire.errors import TaskError
 from underpaint.wire.fields import OptionalInteger, WireModel
 from underpaint.wire.parameters import says_nothing
@@ -12,11 +10,6 @@ from underpaint.wire.violations import fold_object
 
 USUAL_START_PERCENTAGE = 80
 """Where the refiner of SDXL begins in what its authors and diffusers recommend."""
-
-
-def model_identifier(value: str) -> str:
-    """The short form of an AIR identifier. Raises `ValueError` if it is none."""
-    return str(Air.parse(value))
 
 
 class Refiner(WireModel):
@@ -28,9 +21,7 @@ class Refiner(WireModel):
         start_step_percentage: the same as a share of the steps that the other model runs before, 1 to 99.
     """
 
-    model: Annotated[str, AfterValidator(model_identifier)] = Field(
-        description="AIR identifier of the refiner"
-    )
+    model: ModelIdentifier = Field(description="AIR identifier of the refiner")
     start_step: OptionalInteger = Field(
         default=None, ge=2, le=100, description="first step that is the refiner's"
     )

@@ -1,0 +1,48 @@
+"""Models that act upon a checkpoint, such as LoRAs: do they suit it, and where is their file?"""
+
+from pathlib import Path
+
+from underpaint.catalog.catalog import Catalog
+from underpaint.catalog.contents import contents_of, same_family
+from underpaint.catalog.download import local_files
+from underpaint.catalog.entry import Category, ModelEntry
+from underpaint.catalog.errors import ModelNotRunnable, ModelRefused
+from underpaint.catalog.safetensors_header import read_header
+from underpaint.diffusion.lora_names import other_method
+
+
+def additional_model(
+    catalog: Catalog, air: str, category: Category, *, checkpoint: ModelEntry
+) -> tuple[ModelEntry, Path]:
+    """A model that is to act upon a checkpoint, and its file, which is downloaded first if it has not been.
+
+    Args:
+        catalog: where it is looked up.
+        air: its identifier.
+        category: what it has to be.
+        checkpoint: what it is to act upon.
+
+    Raises:
+        CatalogError: it is unknown, not installed, of another category or for another architecture, or its file is
+            damaged or holds something else.
+        DownloadFailed: it could not be fetched.
+    """
+    entry = catalog.resolve(air, category)
+    subject = f"model {entry.air} ({entry.name})"
+    if not same_family(entry.architecture, checkpoint.architecture):
+        raise ModelNotRunnable(
+            f"{subject} is for {entry.architecture}, and {checkpoint.air} ({checkpoint.name}) is "
+            f"{checkpoint.architecture}"
+        )
+    path = local_files(entry)
+    try:
+        tensors = read_header(path).tensors
+        found = contents_of(tensors).category
+    except ModelRefused as refusal:
+        # Its path on this machine is nothing for clients.
+        raise ModelNotRunnable(f"{subject}: {str(refusal).replace(str(path), 'its file')}") from None
+    if category == "lora" and (method := other_method(tensors)):
+        raise ModelNotRunnable(f"{subject} is no plain LoRA, but {method}, which this version cannot use")
+    if found != category:
+        raise ModelNotRunnable(f"{subject}: its file holds no {category}")
+    return entry, path
