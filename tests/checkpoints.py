@@ -40,6 +40,7 @@ def write_checkpoint(
     scheduler: dict[str, Any] = SD1_SCHEDULER,
     weights_seed: int = 0,
     time_cond_proj_dim: int | None = None,
+    in_channels: int = 4,
     linear_projection: bool = False,
 ) -> Path:
     """A Stable Diffusion pipeline with random weights, saved as a diffusers folder.
@@ -60,7 +61,7 @@ def write_checkpoint(
         text_encoder = CLIPTextModel(clip_config(tokenizer, width=32))
         unet = diffusers.UNet2DConditionModel(
             sample_size=8,
-            in_channels=4,
+            in_channels=in_channels,
             out_channels=4,
             block_out_channels=(32, 64),
             layers_per_block=1,
@@ -76,7 +77,9 @@ def write_checkpoint(
                 weights.mul_(4.0)
         vae = make_vae()
         scale_output(
-            unet.conv_out, unet(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 77, 32)).sample, std=1.0
+            unet.conv_out,
+            unet(torch.randn(1, in_channels, 8, 8), 500, torch.randn(1, 77, 32)).sample,
+            std=1.0,
         )
         scheduler_class = getattr(diffusers, scheduler["_class_name"])
         diffusers.StableDiffusionPipeline(

@@ -30,6 +30,7 @@ def write_sdxl_checkpoint(
     scheduler: dict[str, Any] = SDXL_SCHEDULER,
     weights_seed: int = 0,
     force_zeros: bool = True,
+    in_channels: int = 4,
     **vae_options: Any,
 ) -> Path:
     """An SDXL pipeline, or its refiner, saved as a diffusers folder.
@@ -51,6 +52,7 @@ def write_sdxl_checkpoint(
         width, times = (48, 5) if refiner else (80, 6)
         unet = diffusers.UNet2DConditionModel(
             sample_size=8,
+            in_channels=in_channels,
             block_out_channels=(32, 64),
             layers_per_block=1,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
@@ -67,7 +69,9 @@ def write_sdxl_checkpoint(
             if name.endswith("attn2.to_out.0.weight") or name.startswith("add_embedding"):
                 weights.mul_(4.0)
         added = {"text_embeds": torch.randn(1, 48), "time_ids": torch.full((1, times), 64.0)}
-        made = unet(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 77, width), added_cond_kwargs=added)
+        made = unet(
+            torch.randn(1, in_channels, 8, 8), 500, torch.randn(1, 77, width), added_cond_kwargs=added
+        )
         scale_output(unet.conv_out, made.sample, std=1.0)
         options: dict[str, Any] = {"requires_aesthetics_score": True} if refiner else {}
         kind = "Img2Img" if refiner else ""

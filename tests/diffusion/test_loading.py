@@ -60,6 +60,24 @@ def everything_it_computes(model: StableDiffusion) -> list[np.ndarray[Any, Any]]
     ]
 
 
+def test_an_inpainting_checkpoint_is_told_by_its_first_layer(
+    make_checkpoint: Callable[..., Path], sd1_checkpoint: Path, tmp_path: Path
+) -> None:
+    """A single file is loaded with the configuration of a base model, which says four channels."""
+    folder = make_checkpoint(in_channels=9)
+    file = write_single_file(folder, tmp_path / "inpainting.safetensors")
+    assert load(folder).sees_mask
+    from_file = load(file, config=sd1_checkpoint)
+    assert from_file.sees_mask
+    assert from_file.latent_shape(width_px=64, height_px=64) == (1, 4, 8, 8)
+    assert not load(sd1_checkpoint).sees_mask
+
+
+def test_a_model_of_other_channels_is_refused(make_checkpoint: Callable[..., Path]) -> None:
+    with pytest.raises(ModelLoadError, match="takes 8 channels and gives 4"):
+        load(make_checkpoint(in_channels=8))
+
+
 def test_a_folder_is_loaded_without_a_network(sd1_checkpoint: Path) -> None:
     model = load(sd1_checkpoint)
     assert model.latent_shape(width_px=128, height_px=64) == (1, 4, 8, 16)

@@ -32,3 +32,9 @@ def embedded() -> SideBySide:
 def latent_consistency(make_checkpoint: Callable[..., Path]) -> SideBySide:
     """A checkpoint that takes the guidance scale as an input."""
     return SideBySide(make_checkpoint(time_cond_proj_dim=32))
+
+
+@pytest.fixture(scope="session")
+def inpainting(make_checkpoint: Callable[..., Path]) -> SideBySide:
+    """A checkpoint that sees the mask and what it keeps: nine channels."""
+    return SideBySide(make_checkpoint(in_channels=9))

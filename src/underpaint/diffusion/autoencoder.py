@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from underpaint.diffusion.encoded import EncodedPicture, Picture
+from underpaint.diffusion.encoded import EncodedPicture, Hidden, Picture
 from underpaint.diffusion.tiling import in_tiles
 
 TILE_PX = 1024
@@ -46,9 +46,11 @@ class Autoencoder:
         self.pixels_per_latent = int(2 ** (len(vae.config.block_out_channels) - 1))
 
     @torch.inference_mode()
-    def encode(self, picture: Picture) -> EncodedPicture:
-        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
+    def encode(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
+        """Latents of a picture whose sides are multiples of `pixels_per_latent`, with mid-gray for what is hidden."""
         pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None] * 2.0 - 1.0
+        if hidden is not None:
+            pixels[..., torch.from_numpy(hidden)] = 0.0
         encoded = self._within_memory(pixels, self._encode_whole, scale=1)
         if encoded.shape[1] == self._vae.config.latent_channels:
             return EncodedPicture(mean=self._scaled(encoded), std=None)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 Picture = NDArray[np.uint8]
 """Height x width x 3, sRGB."""
+Hidden = NDArray[np.bool_]
+"""Height x width: pixels that a model is not shown."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import torch
 from torch import Tensor
 
-from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Row:
     """Only read by models that take guidance as an input, such as latent consistency models."""
     loras: "Loras" = ()
     """Of the request; only of families that take any."""
+    beside: Tensor | None = None
+    """(channels, height, width) that go in beside the latents, unscaled: for models that see the mask."""
 
 
 class Family(Protocol):
@@ -58,6 +60,13 @@ class Family(Protocol):
 
         Raises:
             ModelLoadError: the files are missing, damaged, pickled or of another architecture.
+        """
+        ...
+
+    @property
+    def sees_mask(self) -> bool:
+        """Whether every row has the mask and the latents of what it keeps beside its own latents: an inpainting model,
+        which needs nothing to be put back.
         """
         ...
 
@@ -103,8 +112,13 @@ class Family(Protocol):
         """The same two prompts with equal numbers of tokens."""
         ...
 
-    def encode_picture(self, picture: Picture) -> EncodedPicture:
-        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
+    def encode_picture(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
+        """Latents of a picture whose sides are multiples of `pixels_per_latent`.
+
+        Args:
+            picture: what is encoded.
+            hidden: where the model is shown mid-gray in its place.
+        """
         ...
 
     def predict(self, rows: Sequence[Row]) -> Tensor:

@@ -99,6 +99,8 @@ def _load(
             raise ValueError("it is neither a diffusers folder nor a .safetensors file")
         if config is not None:
             options["config"] = str(config)
+        if config is not None and layout.denoiser == "unet":
+            options["unet"] = _load_unet(location, config, dtype=dtype)
         pipeline = pipeline_class.from_single_file(str(location), **options)
         if config is not None and Path(config).is_dir():
             _require_vocabularies(Path(config), layout)
@@ -116,6 +118,25 @@ def _load(
     ]
     require_all_weights(lacking)
     return pipeline
+
+
+_FIRST_LAYER = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+def _load_unet(location: Path, config: str | Path, *, dtype: torch.dtype) -> Any:
+    """The UNet of a single file, whose first layer may take more channels than the configuration says: an inpainting
+    model has the architecture of a base model in everything else.
+    """
+    import diffusers
+    from safetensors import safe_open
+
+    with safe_open(location, framework="pt") as weights:
+        if _FIRST_LAYER not in weights.keys():  # noqa: SIM118 (it is no mapping)
+            raise ValueError(f"it has no {_FIRST_LAYER}, so it is no model in the original layout")
+        in_channels = int(weights.get_slice(_FIRST_LAYER).get_shape()[1])
+    return diffusers.UNet2DConditionModel.from_single_file(
+        str(location), config=str(config), subfolder="unet", in_channels=in_channels, dtype=dtype
+    )
 
 
 def _load_text_encoder(folder: Path, class_name: str, *, dtype: torch.dtype) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText, joined, match_by_windows
-from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.loading import PipelineLayout, load_pipeline
 from underpaint.diffusion.lora import Lora, Loras, adapted, load_lora
@@ -45,12 +45,16 @@ class StableDiffusion:
         self._device = device
         self._dtype: torch.dtype = self._unet.dtype
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
-        self.latent_channels = int(self._unet.config.in_channels)
+        self.latent_channels = int(self._unet.config.out_channels)
         self.pixels_per_latent = self._autoencoder.pixels_per_latent
-        if self.latent_channels != int(self._unet.config.out_channels):
+        taken = int(self._unet.config.in_channels)
+        # Beside the latents a channel for the mask, and the latents of the masked picture: Rombach et al.,
+        # arXiv:2112.10752, section 4.5.
+        self.sees_mask = taken == 2 * self.latent_channels + 1
+        if taken != self.latent_channels and not self.sees_mask:
             raise ModelLoadError(
-                "this checkpoint's UNet takes more channels than it gives (an inpainting or editing model), which this "
-                "version cannot run"
+                f"this checkpoint's UNet takes {taken} channels and gives {self.latent_channels}: it is neither an "
+                "ordinary nor an inpainting model, and this version cannot run it"
             )
 
     @classmethod
@@ -111,14 +115,15 @@ class StableDiffusion:
         """Give two prompts the same number of tokens, by windows of the empty prompt after the shorter one."""
         return match_by_windows(prompt, negative, window=self.encode_prompt(""))
 
-    def encode_picture(self, picture: Picture) -> EncodedPicture:
-        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
-        return self._autoencoder.encode(picture)
+    def encode_picture(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
+        """See `Family.encode_picture`."""
+        return self._autoencoder.encode(picture, hidden=hidden)
 
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:
         """See `Family.predict`."""
-        latents = torch.stack([row.latents for row in rows]).to(self._device, self._dtype)
+        taken = [row.latents if row.beside is None else torch.cat([row.latents, row.beside]) for row in rows]
+        latents = torch.stack(taken).to(self._device, self._dtype)
         timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32, device=self._device)
         prompts = torch.stack([row.prompt.hidden_states for row in rows])
         guidance = None

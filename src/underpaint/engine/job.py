@@ -6,20 +6,21 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
 from underpaint.diffusion.lora import Loras, TakesLoras
 from underpaint.diffusion.mask_crop import MaskCrop
-from underpaint.diffusion.masking import KeptLatents, join, latent_mask
+from underpaint.diffusion.masking import FAINTEST, KeptLatents, join, latent_mask
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.additions import LoadedAdditions
 from underpaint.engine.encodings import ByteBudgetCache
-from underpaint.engine.messages import JobRequest, ModelReference, Pass
+from underpaint.engine.messages import JobRequest, Mask, ModelReference, Pass
 
 
 class _Leg:
@@ -80,6 +81,7 @@ class Trajectory:
             if self._crop is not None:
                 picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
         loras = additions.loras(request, model)
+        self._sees_mask = model.sees_mask
         self._mask: Tensor | None = None
         self._kept: KeptLatents | None = None
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
@@ -104,17 +106,25 @@ class Trajectory:
         """The refiner that is still to take over."""
         self._refiner_state: Mapping[str, Any] | None = None
         # In the order in which diffusers' pipelines draw: first the autoencoder's noise, then the trajectory's.
+        shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
+        if mask is not None:
+            self._mask = latent_mask(mask, model.pixels_per_latent)
         if picture is None:
-            shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
             self._latents = self._leg.sampler.start_from_noise(shape)
+        elif self._mask is not None and self._sees_mask and self._leg.from_noise:
+            # Nothing of the picture but what the model is shown beside: the pipelines do not even encode it.
+            self._latents = self._start(torch.zeros(shape))
         else:
             encoded = _encoded_picture(picture, request.model, model, encodings)
             self._clean = encoded.sample(generator)
-            if mask is not None:
-                self._mask = latent_mask(mask, model.pixels_per_latent)
-            # diffusers' pipeline encodes the masked picture too, for checkpoints that take it.
+            # diffusers' pipelines encode the masked picture too, also for checkpoints that do not take it.
             self._draws_for_masked = encoded.std is not None
             self._latents = self._start(self._clean)
+        self._beside: Tensor | None = None
+        if self._sees_mask:
+            shown = _shown(picture, mask, request, model, encodings).sample(generator)
+            seen = torch.ones(1, 1, *shape[2:]) if self._mask is None else self._mask
+            self._beside = torch.cat([seen, shown], dim=1)[0]
         self._scaled = self._latents[0]
 
     @property
@@ -182,6 +192,7 @@ class Trajectory:
                 negative=position > 0,
                 guidance_scale=self._leg.guidance_scale,
                 loras=self._leg.loras,
+                beside=self._beside,
             )
             for position, prompt in enumerate(self._leg.prompts)
         ]
@@ -227,7 +238,7 @@ class Trajectory:
         for _ in range(state["passes"]):
             self._next_leg()
         self._latents = state["latents"]
-        if self._mask is not None:
+        if self._mask is not None and not self._sees_mask:
             self._kept = KeptLatents(self._clean, self._mask, state["noise"])
         if state["refining"]:
             self._leg.sampler.finish()
@@ -246,9 +257,10 @@ class Trajectory:
         if self._mask is None:
             return sampler.start_from_picture(latents)
         noise = sampler.draw_noise(tuple(latents.shape))
-        self._kept = KeptLatents(self._clean, self._mask, noise)
-        if self._draws_for_masked:
-            sampler.draw_noise(tuple(latents.shape))
+        if not self._sees_mask:
+            self._kept = KeptLatents(self._clean, self._mask, noise)
+            if self._draws_for_masked:
+                sampler.draw_noise(tuple(latents.shape))
         if self._leg.from_noise:
             return sampler.scaled_noise(noise)
         return sampler.noised_to_here(latents, noise)
@@ -325,13 +337,37 @@ def uses_guidance(guidance_scale: float) -> bool:
 
 
 def _encoded_picture(
-    picture: Picture, reference: ModelReference, model: Family, encodings: ByteBudgetCache
+    picture: Picture,
+    reference: ModelReference,
+    model: Family,
+    encodings: ByteBudgetCache,
+    *,
+    hidden: Hidden | None = None,
 ) -> EncodedPicture:
-    key = ("picture", reference, picture.shape, hashlib.blake2b(picture.tobytes(), digest_size=32).digest())
+    digest = hashlib.blake2b(picture.tobytes(), digest_size=32)
+    digest.update(b"" if hidden is None else hidden.tobytes())
     encoded: EncodedPicture = encodings.get_or_make(
-        key, lambda: model.encode_picture(picture), lambda encoded: encoded.size_bytes
+        ("picture", reference, picture.shape, hidden is None, digest.digest()),
+        lambda: model.encode_picture(picture, hidden=hidden),
+        lambda encoded: encoded.size_bytes,
     )
     return encoded
+
+
+def _shown(
+    picture: Picture | None,
+    mask: Mask | None,
+    request: JobRequest,
+    model: Family,
+    encodings: ByteBudgetCache,
+) -> EncodedPicture:
+    """What an inpainting model is shown: what the mask keeps, and without a mask nothing."""
+    if picture is None or mask is None:
+        picture = np.zeros((request.height_px, request.width_px, 3), np.uint8)
+        hidden = np.ones((request.height_px, request.width_px), np.bool_)
+    else:
+        hidden = mask >= FAINTEST
+    return _encoded_picture(picture, request.model, model, encodings, hidden=hidden)
 
 
 def _encoded_prompts(
