@@ -17,7 +17,7 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText
-from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Picture
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.flux_loading import load_flux
 from underpaint.diffusion.loading import loading
@@ -69,6 +69,11 @@ class Flux:
             return cls(pipeline, device=device)
 
     @property
+    def sees_mask(self) -> bool:
+        """Never: FLUX Fill, which does, is refused."""
+        return False
+
+    @property
     def guidance_is_an_input(self) -> bool:
         """Always: see above."""
         return True
@@ -117,9 +122,9 @@ class Flux:
 
         return lengthened(prompt), lengthened(negative)
 
-    def encode_picture(self, picture: Picture) -> EncodedPicture:
+    def encode_picture(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
         """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
-        return self._autoencoder.encode(picture)
+        return self._autoencoder.encode(picture, hidden=hidden)
 
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:

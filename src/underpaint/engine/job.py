@@ -13,6 +13,7 @@ from torch import Tensor
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
+from underpaint.diffusion.latent_tiles import GatheredTiles, LatentTiles
 from underpaint.diffusion.lora import Loras, TakesLoras
 from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.diffusion.masking import FAINTEST, KeptLatents, join, latent_mask
@@ -21,6 +22,9 @@ from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.additions import LoadedAdditions
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import JobRequest, Mask, ModelReference, Pass
+
+TILE_OVERLAP = 4
+"""Tiles share this fraction of their side with the next one, at least: a quarter."""
 
 
 class _Leg:
@@ -126,13 +130,28 @@ class Trajectory:
             seen = torch.ones(1, 1, *shape[2:]) if self._mask is None else self._mask
             self._beside = torch.cat([seen, shown], dim=1)[0]
         self._scaled = self._latents[0]
+        self._tiles: LatentTiles | None = None
+        self._gathered: GatheredTiles | None = None
+        if request.tile_px is not None:
+            self._tiles = LatentTiles(
+                height=shape[2],
+                width=shape[3],
+                side=request.tile_px // model.pixels_per_latent,
+                overlap=request.tile_px // TILE_OVERLAP // model.pixels_per_latent,
+            )
+            self._gathered = GatheredTiles(self._tiles)
 
     @property
     def forwards_left(self) -> int:
-        """Model evaluations still to come; the refiner's as if its sampler were of first order."""
+        """Forward passes still to come: model evaluations, the refiner's as if its sampler were of first order, or
+        tiles of them.
+        """
         refining = 0 if self._refiner is None else self._request.steps - self._refiner.start_step
         to_come = sum(leg.sampler.forwards for leg in self._legs_to_come)
-        return self._leg.sampler.forwards_left + to_come + refining
+        left = self._leg.sampler.forwards_left + to_come + refining
+        if self._tiles is None or self._gathered is None:
+            return left
+        return left * len(self._tiles.corners) - self._gathered.number
 
     @property
     def waits_for_refiner(self) -> bool:
@@ -163,6 +182,8 @@ class Trajectory:
             leg.sampler.restore(self._refiner_state)
         self._steps_behind += self._leg.sampler.steps
         self._leg, self._refiner, self._refiner_state = leg, None, None
+        if not model.sees_mask:
+            self._beside = None
 
     @property
     def steps_done(self) -> int:
@@ -182,7 +203,13 @@ class Trajectory:
     def rows(self) -> list[Row]:
         """Rows of the next forward pass: the prompt's, and with guidance the negative prompt's after it."""
         sampler = self._leg.sampler
-        scaled = self._scaled = sampler.model_input(self._latents)[0]
+        beside = self._beside
+        if self._gathered is None or not self._gathered.number:
+            self._scaled = sampler.model_input(self._latents)[0]
+        scaled = self._scaled
+        if self._tiles is not None and self._gathered is not None:
+            scaled = self._tiles.cut(scaled, self._gathered.number)
+            beside = None if beside is None else self._tiles.cut(beside, self._gathered.number)
         timestep = sampler.timestep
         return [
             Row(
@@ -192,23 +219,34 @@ class Trajectory:
                 negative=position > 0,
                 guidance_scale=self._leg.guidance_scale,
                 loras=self._leg.loras,
-                beside=self._beside,
+                beside=beside,
             )
             for position, prompt in enumerate(self._leg.prompts)
         ]
 
     def advance(self, predictions: Tensor) -> None:
-        """Take one evaluation: `predictions` are (rows, channels, height, width), in the order of `rows`."""
+        """Take one pass: `predictions` are (rows, channels, height, width), in the order of `rows`."""
         sampler = self._leg.sampler
-        self._latents = sampler.step(self._guided(predictions), self._latents)
+        guided = self._guided(predictions)
+        if self._gathered is not None:
+            whole = self._gathered.add(guided)
+            if whole is None:
+                return
+            guided = whole
+        self._latents = sampler.step(guided, self._latents)
         if self._kept is not None:
             self._latents = self._kept.put_back(self._latents, sampler)
         if not sampler.forwards_left and self._legs_to_come:
             self._next_leg()
             self._latents = self._start(self._latents)
 
-    def preview(self, predictions: Tensor, model: Family) -> Picture:
-        """What the picture is becoming, one pixel for each latent. Takes what `advance` takes, and goes before it."""
+    def preview(self, predictions: Tensor, model: Family) -> Picture | None:
+        """What the picture is becoming, one pixel for each latent. Takes what `advance` takes, and goes before it.
+
+        None where the model works in tiles: no pass sees the whole.
+        """
+        if self._gathered is not None:
+            return None
         timestep = self._leg.sampler.timestep
         clean = model.predicted_latents(self._scaled, self._guided(predictions)[0], timestep)
         return model.sketch(clean)
@@ -285,16 +323,18 @@ class Job:
         """When its state was last kept; before, when it came."""
         self.steps = sum(steps_of(asked) for asked in request.passes)
         """Steps that will run in all passes."""
+        self._tiles = _tile_count(request)
 
     @property
     def forwards_left(self) -> int:
-        """Model evaluations still to come; before the trajectory exists, as if its sampler were of first order."""
-        return self.steps if self.trajectory is None else self.trajectory.forwards_left
+        """Passes still to come; before the trajectory exists, as if its sampler were of first order."""
+        return self.steps * self._tiles if self.trajectory is None else self.trajectory.forwards_left
 
     @property
     def group(self) -> tuple[object, ...]:
         """Jobs of equal groups can share a forward pass if their prompts, too, are of one length."""
-        return (self.model, self.request.width_px, self.request.height_px)
+        tile_px = self.request.tile_px
+        return (self.model, tile_px or self.request.width_px, tile_px or self.request.height_px)
 
     @property
     def model(self) -> ModelReference:
@@ -305,7 +345,9 @@ class Job:
 
     @property
     def pixels(self) -> int:
-        """Of its picture."""
+        """Of its picture, or of a tile of it: what one row of a forward pass is for."""
+        if self.request.tile_px is not None:
+            return self.request.tile_px**2
         return self.request.width_px * self.request.height_px
 
     @property
@@ -324,6 +366,16 @@ def _without_idle_base(request: JobRequest) -> JobRequest:
     if skipped < request.refiner.start_step:
         return request
     return replace(request, model=request.refiner.model, refiner=None)
+
+
+def _tile_count(request: JobRequest) -> int:
+    if request.tile_px is None:
+        return 1
+    overlap = request.tile_px // TILE_OVERLAP
+    tiles = LatentTiles(
+        height=request.height_px, width=request.width_px, side=request.tile_px, overlap=overlap
+    )
+    return len(tiles.corners)
 
 
 def steps_of(asked: Pass) -> int:

@@ -88,6 +88,9 @@ class JobRequest:
     mask_margin_px: int | None = None
     """What `mask` paints is worked on with so many pixels around it, enlarged to the whole size; None for the whole
     picture at once."""
+    tile_px: int | None = None
+    """The model works on overlapping square tiles of this side, a multiple of 64 and less than both sides of the
+    picture; None for the picture as a whole."""
     clip_skip: int = 0
     prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
     """Syntax of weights within both prompts; None for plain text."""

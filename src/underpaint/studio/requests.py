@@ -13,6 +13,8 @@ from underpaint.wire import Pass, PromptWeighting
 RUNNABLE_ARCHITECTURES = {name: family.types for name, family in FAMILY_OF_ARCHITECTURE.items()}
 """Architectures that the engine can run, by the catalogue's names, each with the types of checkpoints that it can."""
 LARGEST_SEED = 2**63 - 1
+TILED_FROM = 2
+"""Pictures with a side longer than this many of the model's own are worked on in tiles."""
 
 
 class UnknownScheduler(ValueError):
@@ -82,6 +84,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         picture=wishes.picture,
         mask=wishes.mask,
         mask_margin_px=wishes.mask_margin_px,
+        tile_px=tile_side(wishes, entry),
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
         refiner=wishes.refiner,
@@ -106,6 +109,17 @@ def model_reference(entry: ModelEntry, location: Path) -> ModelReference:
         config=entry.files.config if entry.files else None,
         name=entry.air,
     )
+
+
+def tile_side(wishes: Wishes, entry: ModelEntry) -> int | None:
+    """Side of the tiles in which a picture is worked on that is far larger than those the model learned from.
+
+    Only with a picture to begin with: from text, every tile would become a picture of its own.
+    """
+    native = min(entry.defaults.width_px, entry.defaults.height_px) // 64 * 64
+    larger = max(wishes.width_px, wishes.height_px) > TILED_FROM * native
+    fits = min(wishes.width_px, wishes.height_px) > native
+    return native if wishes.picture is not None and larger and fits else None
 
 
 def _passes(wishes: Wishes, entry: ModelEntry) -> list[EnginePass]:
