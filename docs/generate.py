@@ -243,6 +243,7 @@ RESULT_TYPES: Mapping[str, tuple[type[Any], ...]] = {
     "authentication": (results.AuthenticationResult,),
     "ping": (results.Pong,),
     "imageInference": (results.ImageResult,),
+    "upscale": (results.ImageResult,),
     "imageUpload": (results.UploadResult,),
     "mediaStorage": (results.MediaUploadResult, results.MediaDeleteResult),
     "getResponse": (results.ProcessingStatus, results.ImageResult),

@@ -25,9 +25,10 @@ from underpaint.studio.preparing import Preparation
 from underpaint.studio.progress import OnProgress
 from underpaint.studio.room import Place, Room
 from underpaint.studio.run import Run
+from underpaint.studio.upscaling import Upscaling
 from underpaint.studio.webhooks import check_destinations
 from underpaint.studio.workbench import Workbench
-from underpaint.wire import ImageInferenceTask, TaskError, parse_task
+from underpaint.wire import ImageInferenceTask, TaskError, UpscaleTask, parse_task
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,10 @@ class ImageInference:
         pictures: Pictures,
         journal: Journal,
         engine: EngineProcess,
+        upscaling: Upscaling,
     ) -> None:
         self._settings = settings
+        self._upscaling = upscaling
         self._preparation = Preparation(settings=settings, catalog=catalog, pictures=pictures)
         self._pictures = pictures
         self._journal = journal
@@ -193,7 +196,9 @@ class ImageInference:
                         "inferenceError", "the server stopped each time that it worked on this task"
                     )
                 task = parse_task(record.request)
-                assert isinstance(task, ImageInferenceTask), "only imageInference tasks are written down"
+                if isinstance(task, UpscaleTask):
+                    task = await self._upscaling.as_inference(task, record.owner)
+                assert isinstance(task, ImageInferenceTask), "only tasks that make pictures are written down"
                 prepared = await self._preparation.prepare(task, record.owner)
                 # It was accepted: the bounds of what may be are not for it.
                 place = self._room.claim(

@@ -39,7 +39,8 @@ class Inputs:
             The task as the journal has it; None if it has another of that UUID.
         """
         files: dict[str, bytes] = {}
-        if prepared.seed_file is not None:
+        # The picture of an upscale is kept already.
+        if prepared.seed_file is not None and "inputImage" not in record.request:
             files["seedImage"] = prepared.seed_file
         if prepared.mask is not None and "outpaint" not in record.request:
             files["maskImage"] = encode_image(Image.fromarray(prepared.mask), format="PNG")

@@ -14,6 +14,7 @@ from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.run import Run
+from underpaint.studio.upscaling import UpscaleInference
 from underpaint.studio.webhooks import failure_deliveries, result_deliveries
 from underpaint.wire import ImageInferenceTask, TaskError
 
@@ -72,8 +73,12 @@ class Outcomes:
     ) -> ResultRecord:
         """Encode a picture and write it down; with the only one of a task, its success, too. Blocks."""
         job = run.jobs[position]
+        image = Image.fromarray(finished.picture)
+        if isinstance(task, UpscaleInference):
+            final = (task.final_width_px, task.final_height_px)
+            image = image if image.size == final else image.resize(final, Image.Resampling.LANCZOS)
         data = encode_image(
-            Image.fromarray(finished.picture),
+            image,
             format=task.output_format,
             quality=task.output_quality,
             parameters=parameters,
@@ -83,7 +88,7 @@ class Outcomes:
             data,
             extension=extension,
             kind="result",
-            size=(job.width_px, job.height_px),
+            size=image.size,
             owner=run.record.owner,
             ttl_s=run.record.expires_s - time.time(),
         )

@@ -7,7 +7,7 @@ from underpaint.studio.caller import Item, Reply
 from underpaint.studio.journal import ResultRecord, TaskRecord
 from underpaint.studio.links import Links
 from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
-from underpaint.wire import ImageInferenceTask, ImageResult, parse_task
+from underpaint.wire import ImageResult, PictureTask, UpscaleTask, parse_task
 
 COST_USD = 0.0
 """Of a picture made on one's own machine. Clients that ask for the cost get a number, as from the hosted service."""
@@ -22,7 +22,7 @@ async def outcome_reply(record: TaskRecord, pictures: Pictures, *, status: str |
         status: of each result, in replies to getResponse.
     """
     task = parse_task(record.request)
-    assert isinstance(task, ImageInferenceTask), "only imageInference tasks are written down"
+    assert isinstance(task, PictureTask), "only tasks that make pictures are written down"
     items = [await _item(result, record, task, pictures, status) for result in record.results]
     errors: tuple[tuple[int, Item], ...] = ()
     if record.error is not None:
@@ -34,7 +34,7 @@ async def outcome_reply(record: TaskRecord, pictures: Pictures, *, status: str |
 async def _item(
     result: ResultRecord,
     record: TaskRecord,
-    task: ImageInferenceTask,
+    task: PictureTask,
     pictures: Pictures,
     status: str | None,
 ) -> Item | None:
@@ -52,7 +52,7 @@ async def _item(
 def result_item(
     result: ResultRecord,
     record: TaskRecord,
-    task: ImageInferenceTask,
+    task: PictureTask,
     *,
     links: Links,
     encoded: str | None,
@@ -81,5 +81,7 @@ def result_item(
         cost=COST_USD if task.include_cost else None,
         effective_steps=result.steps_run,
         status=status,
+        # The picture is kept under a UUID before the task is written down.
+        input_image_uuid=task.input_image if isinstance(task, UpscaleTask) else None,
         task_type=record.task_type,
     ).item()

@@ -38,6 +38,7 @@ from underpaint.studio.replies import outcome_reply
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.studio.run import Run
 from underpaint.studio.uploads import Uploads
+from underpaint.studio.upscaling import Upscaling
 from underpaint.studio.webhooks import Webhooks
 from underpaint.wire import (
     Acknowledgement,
@@ -51,6 +52,7 @@ from underpaint.wire import (
     ModelUploadTask,
     Task,
     TaskError,
+    UpscaleTask,
     parse_task,
     task_identity,
 )
@@ -92,8 +94,16 @@ class Studio:
         self._pictures = pictures
         self._journal = journal
         self._engine = engine
+        self._upscaling = Upscaling(
+            pictures, disk=DiskBudget(settings, pictures), upload_ttl_s=settings.upload_ttl_s
+        )
         self._inference = ImageInference(
-            settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine
+            settings=settings,
+            catalog=catalog,
+            pictures=pictures,
+            journal=journal,
+            engine=engine,
+            upscaling=self._upscaling,
         )
         self._model_uploads = ModelUploads(catalog, settings)
         self._uploads = Uploads(
@@ -126,6 +136,12 @@ class Studio:
         """
         try:
             task = parse_task(raw)
+            if isinstance(task, UpscaleTask):
+                self._refuse_while_draining()
+                task, raw = await self._upscaling.keep_input(
+                    task, cast("Mapping[str, Any]", raw), caller.owner
+                )
+                task = await self._upscaling.as_inference(task, caller.owner)
             if isinstance(task, ImageInferenceTask):
                 return await self._infer(
                     task, cast("Mapping[str, Any]", raw), caller, on_progress, cancellation or Cancellation()

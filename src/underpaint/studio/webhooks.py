@@ -25,7 +25,7 @@ from underpaint.studio.links import Links
 from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
 from underpaint.studio.replies import result_item
 from underpaint.studio.signing import SecretsUnreadable, read_secrets, webhook_headers
-from underpaint.wire import ImageInferenceTask, TaskError
+from underpaint.wire import PictureTask, TaskError
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ _LONGEST_SLEEP_S = 30.0
 _GONE = 410
 
 
-def check_destinations(task: ImageInferenceTask, fetcher: Fetcher) -> None:
+def check_destinations(task: PictureTask, fetcher: Fetcher) -> None:
     """Refuse a task that names a place to which nothing would ever be sent. Raises `TaskError`."""
     for parameter, url in (("webhookURL", task.webhook_url), ("uploadEndpoint", task.upload_endpoint)):
         if url is None:
@@ -60,7 +60,7 @@ def check_destinations(task: ImageInferenceTask, fetcher: Fetcher) -> None:
 
 
 def result_deliveries(
-    record: TaskRecord, task: ImageInferenceTask, result: ResultRecord, links: Links
+    record: TaskRecord, task: PictureTask, result: ResultRecord, links: Links
 ) -> list[Delivery]:
     """What is to be sent because a picture is there."""
     picture = {"image_uuid": result.image_uuid, "extension": result.extension}

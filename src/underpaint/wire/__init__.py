@@ -2,16 +2,13 @@
 
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import Air
+from underpaint.wire.delivery import DeliveryMethod, OutputFormat, OutputType, PictureTask, PromptWeighting
 from underpaint.wire.envelope import frames, http_reply, progress_frames
 from underpaint.wire.errors import ERROR_CODES, ErrorCode, TaskError, find_error_code
 from underpaint.wire.image_inference import (
-    DeliveryMethod,
     Fit,
     ImageInferenceTask,
     Outpaint,
-    OutputFormat,
-    OutputType,
-    PromptWeighting,
 )
 from underpaint.wire.model_search import ModelSearchTask
 from underpaint.wire.model_upload import ModelUploadTask
@@ -40,6 +37,7 @@ from underpaint.wire.schema import json_schema
 from underpaint.wire.session import AuthenticationTask, PingTask
 from underpaint.wire.tasks import MAX_TASKS, TASK_MODELS, Task, parse_request, parse_task, task_identity
 from underpaint.wire.uploads import ImageUploadTask, MediaStorageTask
+from underpaint.wire.upscale import UpscaleSettings, UpscaleTask
 
 __all__ = [
     "BLANK_PROMPT",
@@ -78,6 +76,7 @@ __all__ = [
     "OutputType",
     "Pass",
     "PictureProgress",
+    "PictureTask",
     "PingTask",
     "Pong",
     "ProcessingStatus",
@@ -87,6 +86,8 @@ __all__ = [
     "TaskDetailsResult",
     "TaskError",
     "UploadResult",
+    "UpscaleSettings",
+    "UpscaleTask",
     "WeightedModel",
     "find_error_code",
     "frames",

@@ -1,14 +1,15 @@
 """The task that makes pictures: from text, or from a picture and text."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import ModelIdentifier
+from underpaint.wire.delivery import PictureTask, PromptWeighting, documented_spelling
 from underpaint.wire.errors import TaskError, parameter_code
-from underpaint.wire.fields import IdentifiedTask, Integer, OptionalInteger, WireModel
+from underpaint.wire.fields import Integer, OptionalInteger, WireModel
 from underpaint.wire.parameters import (
     CACHE_SWITCHES,
     IGNORED_PARAMETERS,
@@ -21,43 +22,7 @@ from underpaint.wire.sampling import MAX_PASSES, OptionalScheduler, Pass, Prompt
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_list, fold_object
 
-OutputType = Literal["URL", "base64Data", "dataURI"]
-OutputFormat = Literal["JPG", "PNG", "WEBP"]
-DeliveryMethod = Literal["sync", "async"]
-PromptWeighting = Literal["compel", "sdEmbeds"]
 Fit = Literal["stretch", "cover", "contain"]
-
-_SPELLINGS = {
-    name.casefold(): name for names in (OutputType, OutputFormat, PromptWeighting) for name in get_args(names)
-} | {"jpeg": "JPG"}
-
-
-def _documented_spelling(value: object) -> object:
-    return _SPELLINGS.get(value.casefold(), value) if isinstance(value, str) else value
-
-
-def _distinct_output_types(value: object) -> object:
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, list):
-        return value
-    distinct: list[object] = []
-    for each in value:
-        spelled = _documented_spelling(each)
-        if spelled not in get_args(OutputType):
-            return (spelled,)
-        if spelled not in distinct:
-            distinct.append(spelled)
-    return tuple(distinct) or ("URL",)
-
-
-def _http_url(value: str | None) -> str | None:
-    if value is not None and not value.lower().startswith(("http://", "https://")):
-        raise ValueError("must be a URL that begins with http:// or https://")
-    return value
-
-
-OptionalUrl = Annotated[str | None, AfterValidator(_http_url)]
 
 
 def _with_lenient_forms(schema: dict[str, Any]) -> None:
@@ -97,7 +62,7 @@ class Outpaint(WireModel):
     )
 
 
-class ImageInferenceTask(IdentifiedTask):
+class ImageInferenceTask(PictureTask):
     """Asks for one or several pictures.
 
     Prompts lose surrounding white space and may have 1 to 3000 characters. (The documentation says 2 to 3000,
@@ -106,14 +71,6 @@ class ImageInferenceTask(IdentifiedTask):
     Python client leaves an empty prompt out of the task, and its user gets the error that says what to send.
 
     Attributes:
-        delivery_method: whether the reply waits for the pictures.
-        webhook_url: where each result is sent by POST as soon as it is there; the task is then answered at once.
-        upload_endpoint: where the file of each result is sent by PUT.
-        include_cost: whether results carry their cost.
-        output_type: the forms in which each picture is returned.
-        output_format: file format of the pictures.
-        output_quality: of the encoder, 20 to 99.
-        ttl_s: seconds until the picture's URL ends; None for the server's own rule.
         model: AIR identifier, in its short form.
         positive_prompt: what guides the picture; "" for no text guidance.
         negative_prompt: what the picture is led away from; "" for nothing.
@@ -140,9 +97,6 @@ class ImageInferenceTask(IdentifiedTask):
             or whole within it ("contain"). An extension; the API itself only stretches.
         passes: several passes, 1 to 20, each from the latents that the one before left; what a pass leaves out
             is the task's own. Without a seed image the first one makes a picture from text. An extension.
-        progress: whether a WebSocket connection is told how far the task is. An extension; accepted without
-            effect over HTTP, where there is no way to tell.
-        previews: whether it also gets small pictures of what is coming; implies `progress`. An extension.
     """
 
     ignored: ClassVar[Mapping[str, str]] = IGNORED_PARAMETERS
@@ -151,29 +105,6 @@ class ImageInferenceTask(IdentifiedTask):
     model_config = ConfigDict(json_schema_extra=_with_lenient_forms)
 
     task_type: Literal["imageInference"] = "imageInference"
-    delivery_method: DeliveryMethod = Field(
-        default="sync", description="whether the reply waits for the pictures"
-    )
-    webhook_url: OptionalUrl = Field(
-        default=None,
-        max_length=2048,
-        description="where each result is sent; the task is then answered at once",
-    )
-    upload_endpoint: OptionalUrl = Field(
-        default=None, max_length=2048, description="where the file of each result is sent by PUT"
-    )
-    include_cost: bool = Field(default=False, description="whether results carry their cost")
-    output_type: Annotated[tuple[OutputType, ...], BeforeValidator(_distinct_output_types)] = Field(
-        default=("URL",), description="the form of the results; one or a list"
-    )
-    output_format: Annotated[OutputFormat, BeforeValidator(_documented_spelling)] = Field(
-        default="JPG", description="file format of the results, in any case"
-    )
-    output_quality: Integer = Field(default=95, ge=20, le=99, description="quality of the encoder")
-    # The upper bound keeps the moment of expiry a date.
-    ttl_s: OptionalInteger = Field(
-        default=None, ge=60, le=2**31 - 1, description="seconds until the result's URL ends"
-    )
     model: ModelIdentifier = Field(description="AIR identifier of the model")
     positive_prompt: Prompt = Field(
         min_length=1, max_length=3000, description="what guides the picture; __BLANK__ for no text guidance"
@@ -218,7 +149,7 @@ class ImageInferenceTask(IdentifiedTask):
     clip_skip: Integer = Field(
         default=0, ge=0, le=2, description="text encoder layers to skip beyond the model's own"
     )
-    prompt_weighting: Annotated[PromptWeighting | None, BeforeValidator(_documented_spelling)] = Field(
+    prompt_weighting: Annotated[PromptWeighting | None, BeforeValidator(documented_spelling)] = Field(
         default=None, description="syntax of weights within both prompts; default: plain text"
     )
     refiner: Refiner | None = Field(
@@ -238,19 +169,6 @@ class ImageInferenceTask(IdentifiedTask):
         description="several passes, each from the latents of the one before; what one leaves out is the task's own "
         "(extension)",
     )
-    progress: bool = Field(
-        default=False,
-        description="whether a WebSocket client is told how far the task is; without effect over HTTP (extension)",
-    )
-    previews: bool = Field(
-        default=False,
-        description="whether it also gets small pictures of what is coming; implies progress (extension)",
-    )
-
-    @property
-    def answered_at_once(self) -> bool:
-        """Whether the reply is an acknowledgement that does not wait for the pictures."""
-        return self.delivery_method == "async" or self.webhook_url is not None
 
     @classmethod
     def fold(cls, parameters: dict[str, object]) -> dict[str, object]:

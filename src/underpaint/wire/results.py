@@ -32,6 +32,7 @@ class ImageResult:
         effective_steps: denoising steps that ran, `round(steps x strength)` with a seed image. An extension
             of this server: no official client minds the extra key.
         status: "success" in the reply to getResponse, where clients count only items that have it.
+        input_image_uuid: of the picture that an upscale began with.
     """
 
     task_uuid: str
@@ -44,6 +45,7 @@ class ImageResult:
     cost: float | None = None
     effective_steps: int | None = None
     status: str | None = None
+    input_image_uuid: str | None = None
     task_type: str = "imageInference"
 
     def item(self) -> dict[str, object]:
@@ -51,6 +53,7 @@ class ImageResult:
             taskType=self.task_type,
             taskUUID=self.task_uuid,
             imageUUID=self.image_uuid,
+            inputImageUUID=self.input_image_uuid,
             imageURL=self.image_url,
             imageBase64Data=self.image_base64_data,
             imageDataURI=self.image_data_uri,

@@ -14,12 +14,14 @@ from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
 from underpaint.wire.session import AuthenticationTask, PingTask
 from underpaint.wire.uploads import ImageUploadTask, MediaStorageTask
+from underpaint.wire.upscale import UpscaleTask
 from underpaint.wire.violations import check_names, first_violation
 
 Task = (
     AuthenticationTask
     | PingTask
     | ImageInferenceTask
+    | UpscaleTask
     | ImageUploadTask
     | MediaStorageTask
     | GetResponseTask
@@ -33,6 +35,9 @@ TASK_MODELS: Mapping[str, type[Task]] = MappingProxyType(
     {str(model.model_fields["task_type"].default): model for model in get_args(Task)}
 )
 """The model of each task type that this server knows."""
+
+_OTHER_NAMES: Mapping[str, type[Task]] = MappingProxyType({"imageUpscale": UpscaleTask})
+"""Names that some clients have for a task type; the answers have the name that was sent."""
 
 MAX_TASKS = 100
 """Tasks that one request may hold."""
@@ -126,6 +131,8 @@ def _task_model(task_type: object) -> type[Task]:
         )
     if task_type in TASK_MODELS:
         return TASK_MODELS[task_type]
+    if task_type in _OTHER_NAMES:
+        return _OTHER_NAMES[task_type]
     shown = task_type[:64]
     folded = {each.casefold(): each for each in TASK_MODELS}
     close = difflib.get_close_matches(shown.casefold(), folded, n=1)
