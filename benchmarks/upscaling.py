@@ -50,6 +50,8 @@ def main() -> None:
         [[large]] = painter.transform_many(
             [{"photo": small.image, "strength": wanted.strength, **size, **common}]
         )
+        # Before anything is measured, which takes memory too.
+        peak = peak_bytes()
     if wanted.out is not None:
         wanted.out.mkdir(parents=True, exist_ok=True)
         small.image.save(wanted.out / "small.png")
@@ -61,7 +63,7 @@ def main() -> None:
     report(
         "upscaling",
         line=f"512 to {wanted.side}: seams {seam:.2f}, composition {kept:.3f}, "
-        f"{(peak_bytes() - before) / 2**20:.0f} MiB more than a picture of 512 takes",
+        f"{(peak - before) / 2**20:.0f} MiB more than a picture of 512 takes",
         met={
             f"steps along edges of tiles at most {WANTED_SEAM:g} times others": seam <= WANTED_SEAM,
             f"correlation with the small picture at least {WANTED_CORRELATION:g}": kept >= WANTED_CORRELATION,
@@ -71,7 +73,7 @@ def main() -> None:
         others=round(others, 2),
         correlation=round(kept, 4),
         colour=round(colour_difference(large.image, plain), 2),
-        peak_mib=round(peak_bytes() / 2**20),
+        peak_mib=round(peak / 2**20),
         peak_before_mib=round(before / 2**20),
     )
 
