@@ -4,7 +4,7 @@ SQLite in WAL mode, in the data folder, or PostgreSQL by URL. Each room reads an
 stands in one place so that a migration has one place to change.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Executable,
     Float,
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     create_engine,
@@ -181,6 +183,18 @@ def _postgresql(url: str) -> Engine:
         raise DatabaseUnusable(
             "database_url must be of the form postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
+
+
+def execute(database: Engine, statement: Executable) -> None:
+    """Run one statement as a transaction. Returns when it is on the disk."""
+    with database.begin() as connection:
+        connection.execute(statement)
+
+
+def rows(database: Engine, query: Executable) -> Sequence[Row[Any]]:
+    """All rows that a query finds."""
+    with database.connect() as connection:
+        return connection.execute(query).all()
 
 
 @contextmanager

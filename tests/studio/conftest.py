@@ -18,7 +18,7 @@ from underpaint.catalog import Catalog
 from underpaint.database import open_database
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.messages import Failed, Finished, JobRequest, Picture, Progress
-from underpaint.engine.process import Outcome
+from underpaint.engine.process import Doings, Outcome
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller, Reply
@@ -40,6 +40,7 @@ class PaintingEngine:
     def __init__(self) -> None:
         self.state: Literal["starting", "ready", "stopped"] = "ready"
         self.restarts = 0
+        self.doings = Doings()
         self.jobs: list[JobRequest] = []
         self.begun = asyncio.Event()
         self.failure: Failed | None = None

@@ -152,9 +152,9 @@ async def test_a_bad_task_is_refused_before_any_work(
 async def test_the_schedulers_that_a_model_has_are_listed_when_another_is_asked_for(
     workplace: Workplace,
 ) -> None:
-    error = error_of(await workplace.perform(transformation(scheduler="EDMEulerScheduler")))
+    error = error_of(await workplace.perform(transformation(scheduler="FlowMatchEulerDiscreteScheduler")))
     assert {"Default", "Euler a", "DPM++ 2M Karras"} <= set(error["allowedValues"])
-    assert "EDMEulerScheduler" not in error["allowedValues"]
+    assert "FlowMatchEulerDiscreteScheduler" not in error["allowedValues"]
 
 
 async def test_a_repeated_task_conflicts(workplace: Workplace) -> None:

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import logging
 import threading
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,9 @@ def _tell(digest: "hashlib.blake2b", value: object) -> None:
         digest.update(type(value).__name__.encode())
         for field in dataclasses.fields(value):
             _tell(digest, getattr(value, field.name))
+        told = b""
+    elif isinstance(value, Mapping):
+        _tell(digest, sorted(value.items()))
         told = b""
     elif isinstance(value, tuple | list):
         digest.update(f"{len(value)} items".encode())

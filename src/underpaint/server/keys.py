@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, insert, or_, select, update
 
-from underpaint.database import keys
+from underpaint.database import execute, keys, rows
 from underpaint.permissions import ALL_SCOPES, Limits, Permissions
 
 KEY_PREFIX = "up_"
@@ -112,26 +112,25 @@ class KeyRing:
         scopes = None if permissions.scopes == ALL_SCOPES else ",".join(sorted(permissions.scopes))
         key_id = secrets.token_hex(6)
         key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
-        with self._database.begin() as connection:
-            connection.execute(
-                insert(keys).values(
-                    key_id=key_id,
-                    name=name,
-                    hash=hash_of(key),
-                    created_s=self._clock(),
-                    scopes=scopes,
-                    expires_s=permissions.expires_s,
-                    requests_per_s=limits.requests_per_s,
-                    queued_tasks=limits.queued_tasks,
-                    queued_pixels=limits.queued_pixels,
-                )
-            )
+        execute(
+            self._database,
+            insert(keys).values(
+                key_id=key_id,
+                name=name,
+                hash=hash_of(key),
+                created_s=self._clock(),
+                scopes=scopes,
+                expires_s=permissions.expires_s,
+                requests_per_s=limits.requests_per_s,
+                queued_tasks=limits.queued_tasks,
+                queued_pixels=limits.queued_pixels,
+            ),
+        )
         return key_id, key
 
     def list(self) -> list[KeyRecord]:
         """All keys ever made, the oldest first."""
-        with self._database.connect() as connection:
-            rows = connection.execute(select(keys).order_by(keys.c.created_s, keys.c.key_id)).all()
+        found = rows(self._database, select(keys).order_by(keys.c.created_s, keys.c.key_id))
         return [
             KeyRecord(
                 key_id=row.key_id,
@@ -141,7 +140,7 @@ class KeyRing:
                 revoked_s=row.revoked_s,
                 permissions=_permissions(row),
             )
-            for row in rows
+            for row in found
         ]
 
     def revoke(self, key_id: str) -> None:
@@ -162,16 +161,15 @@ class KeyRing:
 
     def snapshot(self) -> KeySnapshot:
         """Read the keys, to authenticate against without the database."""
-        with self._database.connect() as connection:
-            rows = connection.execute(select(keys)).all()
+        found = rows(self._database, select(keys))
         now_s = self._clock()
         valid = [
-            row for row in rows if row.revoked_s is None and (row.expires_s is None or row.expires_s > now_s)
+            row for row in found if row.revoked_s is None and (row.expires_s is None or row.expires_s > now_s)
         ]
         return KeySnapshot(
             owners={row.hash: row.key_id for row in valid},
             permissions={row.key_id: _permissions(row) for row in valid},
-            configured=bool(rows),
+            configured=bool(found),
         )
 
     def authenticate(self, key: str) -> str | None:
@@ -184,15 +182,11 @@ class KeyRing:
     def mark_used(self, key_id: str) -> None:
         """Note that a key was used, unless that was noted within the last minute."""
         now_s = self._clock()
-        with self._database.begin() as connection:
-            connection.execute(
-                update(keys)
-                .where(
-                    keys.c.key_id == key_id,
-                    or_(keys.c.last_used_s.is_(None), keys.c.last_used_s <= now_s - LAST_USED_INTERVAL_S),
-                )
-                .values(last_used_s=now_s)
-            )
+        used_before = or_(keys.c.last_used_s.is_(None), keys.c.last_used_s <= now_s - LAST_USED_INTERVAL_S)
+        execute(
+            self._database,
+            update(keys).where(keys.c.key_id == key_id, used_before).values(last_used_s=now_s),
+        )
 
 
 def _permissions(row: Row[Any]) -> Permissions:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from underpaint.database import deliveries
+from underpaint.database import deliveries, execute, rows
 
 Kind = Literal["webhook", "upload"]
 
@@ -95,8 +95,6 @@ class Outbox:
             .order_by(deliveries.c.due_s)
             .limit(limit)
         )
-        with self._database.connect() as connection:
-            rows = connection.execute(query).all()
         return [
             Delivery(
                 delivery_id=row.delivery_id,
@@ -111,26 +109,20 @@ class Outbox:
                 created_s=row.created_s,
                 attempts=row.attempts,
             )
-            for row in rows
+            for row in rows(self._database, query)
         ]
 
     def next_due_s(self, now_s: float) -> float | None:
         """When the next one is due after `now_s`."""
         query = select(func.min(deliveries.c.due_s)).where(deliveries.c.due_s > now_s)
-        with self._database.connect() as connection:
-            next_s: float | None = connection.execute(query).scalar_one()
-            return next_s
+        [(next_s,)] = rows(self._database, query)
+        return None if next_s is None else float(next_s)
 
     def remove(self, delivery_id: str) -> None:
         """It has arrived, or never will."""
-        with self._database.begin() as connection:
-            connection.execute(delete(deliveries).where(deliveries.c.delivery_id == delivery_id))
+        execute(self._database, delete(deliveries).where(deliveries.c.delivery_id == delivery_id))
 
     def postpone(self, delivery_id: str, *, due_s: float) -> None:
         """Count an attempt that failed, and say when the next one is due."""
-        with self._database.begin() as connection:
-            connection.execute(
-                update(deliveries)
-                .where(deliveries.c.delivery_id == delivery_id)
-                .values(due_s=due_s, attempts=deliveries.c.attempts + 1)
-            )
+        failed = update(deliveries).where(deliveries.c.delivery_id == delivery_id)
+        execute(self._database, failed.values(due_s=due_s, attempts=deliveries.c.attempts + 1))

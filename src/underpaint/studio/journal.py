@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine, Executable, Row, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from underpaint.database import begin_unflushed, results, tasks
+from underpaint.database import begin_unflushed, execute, results, rows, tasks
 from underpaint.studio.deliveries import Delivery, write_down
 
 TaskStatus = Literal["accepted", "success", "error"]
@@ -104,8 +104,7 @@ class Journal:
     def has(self, owner: str, task_uuid: str) -> bool:
         """Whether a task of that UUID would be refused by `accept`."""
         query = select(tasks.c.task_uuid).where(_is(owner, task_uuid), tasks.c.status != "error")
-        with self._database.connect() as connection:
-            return connection.execute(query).first() is not None
+        return bool(rows(self._database, query))
 
     def begin_again(self, task: TaskRecord) -> None:
         """Count another attempt."""
@@ -205,14 +204,12 @@ class Journal:
                 connection.execute(delete(tasks).where(_is(owner, task_uuid)))
 
     def _update(self, task: TaskRecord, **values: Any) -> None:
-        with self._database.begin() as connection:
-            connection.execute(update(tasks).where(_is(task.owner, task.task_uuid)).values(**values))
+        execute(self._database, update(tasks).where(_is(task.owner, task.task_uuid)).values(**values))
 
     def _select(self, condition: Any) -> list[TaskRecord]:
         with self._database.connect() as connection:
-            rows = connection.execute(select(tasks).where(condition).order_by(tasks.c.created_s)).all()
             found = []
-            for row in rows:
+            for row in connection.execute(select(tasks).where(condition).order_by(tasks.c.created_s)).all():
                 mine = select(results.c.item, results.c.position).where(_result_of(row.owner, row.task_uuid))
                 items = connection.execute(mine.order_by(results.c.position)).all()
                 found.append(_record(row, [(item, position) for item, position in items]))

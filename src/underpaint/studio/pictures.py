@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from PIL import Image
-from sqlalchemy import Engine, Insert, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Insert, delete, func, insert, select, update
 
-from underpaint.database import begin_unflushed, images
+from underpaint.database import begin_unflushed, execute, images, rows
 from underpaint.images import (
     EXTENSIONS,
     MEDIA_TYPES,
@@ -201,7 +201,7 @@ class Pictures:
 
         def put_and_record() -> str:
             kept = self.put(data, extension=extension, kind=kind, size=size, owner=owner, ttl_s=ttl_s)
-            self._execute(kept.record)
+            execute(self._database, kept.record)
             return kept.image_uuid
 
         return await asyncio.to_thread(put_and_record)
@@ -341,7 +341,8 @@ class Pictures:
 
     async def _remove(self, stored: _Stored) -> None:
         # The record first: a file without a record is only wasted space, a record without a file is an error.
-        await asyncio.to_thread(self._execute, delete(images).where(images.c.image_uuid == stored.image_uuid))
+        record = delete(images).where(images.c.image_uuid == stored.image_uuid)
+        await asyncio.to_thread(execute, self._database, record)
         self._count(-stored.size_bytes)
         await self._store.delete(stored.image_uuid, stored.extension)
 
@@ -358,7 +359,7 @@ class Pictures:
             return None
         if stored is not None and stored.kind == "upload":
             renewed = update(images).where(images.c.image_uuid == image_uuid)
-            self._execute(renewed.values(expires_s=time.time() + self._upload_ttl_s))
+            execute(self._database, renewed.values(expires_s=time.time() + self._upload_ttl_s))
         return stored
 
     def _find(self, image_uuid: str) -> _Stored | None:
@@ -368,32 +369,25 @@ class Pictures:
         found = self._select((images.c.image_uuid == image_uuid) & (images.c.expires_s >= time.time()))
         return found[0] if found else None
 
-    def _select(self, condition: object) -> list[_Stored]:
-        with self._database.connect() as connection:
-            return [
-                _Stored(
-                    image_uuid=row.image_uuid,
-                    extension=row.extension,
-                    kind=row.kind,
-                    created_s=row.created_s,
-                    expires_s=row.expires_s,
-                    owner=row.key_id or "",
-                    size_bytes=row.size_bytes,
-                )
-                for row in connection.execute(select(images).where(condition)).all()  # type: ignore[arg-type]
-            ]
+    def _select(self, condition: ColumnElement[bool]) -> list[_Stored]:
+        return [
+            _Stored(
+                image_uuid=row.image_uuid,
+                extension=row.extension,
+                kind=row.kind,
+                created_s=row.created_s,
+                expires_s=row.expires_s,
+                owner=row.key_id or "",
+                size_bytes=row.size_bytes,
+            )
+            for row in rows(self._database, select(images).where(condition))
+        ]
 
     def _count_bytes(self) -> int:
-        with self._database.connect() as connection:
-            return int(
-                connection.execute(select(func.coalesce(func.sum(images.c.size_bytes), 0))).scalar_one()
-            )
+        [(total,)] = rows(self._database, select(func.coalesce(func.sum(images.c.size_bytes), 0)))
+        return int(total)
 
     def _known(self, names: Collection[str]) -> set[str]:
         """Those of the UUIDs that have a record."""
-        with self._database.connect() as connection:
-            return set(connection.scalars(select(images.c.image_uuid).where(images.c.image_uuid.in_(names))))
-
-    def _execute(self, statement: object) -> None:
-        with self._database.begin() as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+        query = select(images.c.image_uuid).where(images.c.image_uuid.in_(names))
+        return {row.image_uuid for row in rows(self._database, query)}
