@@ -180,6 +180,7 @@ class Painter:
         fit: FitMode = "stretch",
         clip_skip: int = 0,
         prompt_weighting: Literal["compel", "sdEmbeds"] | None = None,
+        vae: str | None = None,
         loras: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
@@ -209,6 +210,7 @@ class Painter:
             clip_skip: layers of the text encoder to leave out, 0 to 2.
             prompt_weighting: syntax of weights within both prompts, such as "(snow:1.5)" (sdEmbeds) or "snow++"
                 (compel).
+            vae: AIR identifier of a VAE in place of the model's own.
             loras: weights, -4 to 4, of LoRAs by their AIR identifiers, which act together upon the model.
             passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name
                 `strength`, `prompt`, `negative_prompt`, `steps`, `guidance_scale` and `scheduler`; what it leaves out
@@ -263,6 +265,7 @@ class Painter:
         seed: int | None = None,
         model: str | None = None,
         fit: FitMode = "stretch",
+        vae: str | None = None,
         loras: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
@@ -302,6 +305,7 @@ class Painter:
             mask_margin_px=mask_margin,
             strength=chosen_strength,
             seed=random.SystemRandom().randrange(1, 2**32) if seed is None else seed,
+            vae=None if vae is None else self._vae(vae, entry),
             loras=tuple(self._lora(air, weight, entry) for air, weight in (loras or {}).items()),
             passes=own,
             **rest,
@@ -320,6 +324,12 @@ class Painter:
             return np.asarray(fitted, dtype=np.uint8), None
         drawn = fit_mask(self._read(mask), width_px=width_px, height_px=height_px, mode=fit)
         return np.asarray(fitted, dtype=np.uint8), np.asarray(drawn, dtype=np.uint8)
+
+    def _vae(self, air: str, checkpoint: ModelEntry) -> messages.Addition:
+        if not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].vae:
+            raise ValueError(f"models of {checkpoint.architecture} work with their own VAE only")
+        entry, location = additional_model(self._catalog, air, "vae", checkpoint=checkpoint)
+        return messages.Addition(air=entry.air, location=location)
 
     def _lora(self, air: str, weight: float, checkpoint: ModelEntry) -> messages.Addition:
         if not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].loras:

@@ -41,6 +41,8 @@ class Asked:
     strength: float = 1.0
     picture: Picture | None = field(default=None, repr=False)
     mask: Mask | None = field(default=None, repr=False)
+    vae: Path | None = None
+    """A file of another VAE."""
     loras: tuple[tuple[Path, float], ...] = ()
     """Files, each with its weight."""
     width_px: int = 64
@@ -97,6 +99,7 @@ class SideBySide:
                     picture=asked.picture,
                     mask=asked.mask,
                     clip_skip=asked.clip_skip,
+                    vae=None if asked.vae is None else Addition(air="vae:1@1", location=asked.vae),
                     loras=tuple(
                         Addition(air="lora:1@1", location=location, weight=weight)
                         for location, weight in asked.loras

@@ -33,7 +33,7 @@ class Catalog:
         settings: Settings,
         runnable: Mapping[str, Set[str]],
         *,
-        categories: Set[Category] = frozenset({"checkpoint", "lora"}),
+        categories: Set[Category] = frozenset({"checkpoint", "lora", "vae"}),
     ) -> None:
         """Read the aliases; the list of installed models is read when it is needed.
 

@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPicture, Hidden, Picture
+from underpaint.diffusion.family import ModelLoadError
+from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.tiling import in_tiles
 
 TILE_PX = 1024
@@ -44,6 +49,27 @@ class Autoencoder:
             self._center = torch.tensor(mean).view(1, -1, 1, 1)
             self._scale = self._scale / torch.tensor(std).view(1, -1, 1, 1)
         self.pixels_per_latent = int(2 ** (len(vae.config.block_out_channels) - 1))
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that its weights take."""
+        return sum(int(weights.nbytes) for weights in self._vae.parameters())
+
+    def with_weights(self, location: Path) -> "Autoencoder":
+        """Another autoencoder of the same layout, as its file has it under diffusers' names or the original ones.
+
+        Raises:
+            ModelLoadError: the file is damaged, or its autoencoder is of another layout.
+        """
+        try:
+            with quiet_libraries():
+                vae = type(self._vae).from_config(self._vae.config)
+                vae.load_state_dict(_diffusers_names(safetensors.torch.load_file(location), vae.config))
+        except (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError) as failure:
+            raise ModelLoadError(
+                f"{location.name} cannot be used as the VAE of this model: {failure}"
+            ) from failure
+        return Autoencoder(vae, device=self._device, dtype=self._dtype)
 
     @torch.inference_mode()
     def encode(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
@@ -145,3 +171,34 @@ class Autoencoder:
         colors = (patches.repeat(4, axis=0).repeat(4, axis=1).reshape(-1, 3) / 255.0).astype(np.float32)
         fitted: NDArray[np.float32] = np.linalg.lstsq(known, colors, rcond=None)[0].astype(np.float32)
         return fitted
+
+
+@runtime_checkable
+class TakesAutoencoders(Protocol):
+    """A family whose models can work with another autoencoder than their own."""
+
+    def load_autoencoder(self, location: Path) -> Autoencoder:
+        """Read a safetensors file.
+
+        Raises:
+            ModelLoadError: the file is damaged, or its autoencoder is of another layout.
+        """
+        ...
+
+
+_OLDER_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+"""Of the attention layers, in files that diffusers wrote before 2023."""
+
+
+def _diffusers_names(tensors: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
+    if any(".down." in name or ".up." in name for name in tensors):
+        from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+        converted: dict[str, Tensor] = convert_ldm_vae_checkpoint(tensors, config)
+        return converted
+    renamed = {}
+    for name, part in tensors.items():
+        for old, new in _OLDER_NAMES.items():
+            name = name.replace(old, new)
+        renamed[name] = part
+    return renamed

@@ -31,6 +31,8 @@ class FamilyEntry:
     """Whether `clipSkip` means something to it."""
     loras: bool = False
     """Whether its models take LoRAs (`diffusion.lora.TakesLoras`)."""
+    vae: bool = False
+    """Whether its models take another autoencoder than their own (`diffusion.autoencoder.TakesAutoencoders`)."""
     types: frozenset[str] = frozenset({"base"})
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +53,7 @@ _STABLE_DIFFUSION = FamilyEntry(
     class_name="StableDiffusion",
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
+    vae=True,
 )
 _STABLE_DIFFUSION_XL = FamilyEntry(
     title="SDXL",
@@ -59,6 +62,7 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     types=frozenset({"base", "refiner"}),
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
+    vae=True,
 )
 _FLUX = FamilyEntry(
     title="FLUX.1",

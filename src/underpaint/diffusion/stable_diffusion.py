@@ -97,6 +97,10 @@ class StableDiffusion:
         encoded = [text.encode(prompt, clip_skip=clip_skip, weighting=weighting) for text in self._text]
         return joined(encoded, dtype=self._dtype)
 
+    def load_autoencoder(self, location: Path) -> Autoencoder:
+        """See `TakesAutoencoders.load_autoencoder`."""
+        return self._autoencoder.with_weights(location)
+
     def load_lora(self, location: Path) -> Lora:
         """See `TakesLoras.load_lora`."""
         return load_lora(location, {"unet": self._unet, **self._text_networks})

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
@@ -86,6 +87,7 @@ class Trajectory:
                 picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
         loras = additions.loras(request, model)
         self._sees_mask = model.sees_mask
+        self._autoencoder = additions.autoencoder(request, model)
         self._mask: Tensor | None = None
         self._kept: KeptLatents | None = None
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
@@ -119,14 +121,14 @@ class Trajectory:
             # Nothing of the picture but what the model is shown beside: the pipelines do not even encode it.
             self._latents = self._start(torch.zeros(shape))
         else:
-            encoded = _encoded_picture(picture, request.model, model, encodings)
+            encoded = _encoded_picture(picture, request, self._autoencoder, model, encodings)
             self._clean = encoded.sample(generator)
             # diffusers' pipelines encode the masked picture too, also for checkpoints that do not take it.
             self._draws_for_masked = encoded.std is not None
             self._latents = self._start(self._clean)
         self._beside: Tensor | None = None
         if self._sees_mask:
-            shown = _shown(picture, mask, request, model, encodings).sample(generator)
+            shown = _shown(picture, mask, request, self._autoencoder, model, encodings).sample(generator)
             seen = torch.ones(1, 1, *shape[2:]) if self._mask is None else self._mask
             self._beside = torch.cat([seen, shown], dim=1)[0]
         self._scaled = self._latents[0]
@@ -249,11 +251,11 @@ class Trajectory:
             return None
         timestep = self._leg.sampler.timestep
         clean = model.predicted_latents(self._scaled, self._guided(predictions)[0], timestep)
-        return model.sketch(clean)
+        return (self._autoencoder or model).sketch(clean)
 
     def paint(self, model: Family) -> Picture:
         """The picture of the latents as they are."""
-        painted = model.decode(self._latents)
+        painted = (self._autoencoder or model).decode(self._latents)
         picture, mask = self._request.picture, self._request.mask
         if picture is None or mask is None:
             return painted
@@ -390,7 +392,8 @@ def uses_guidance(guidance_scale: float) -> bool:
 
 def _encoded_picture(
     picture: Picture,
-    reference: ModelReference,
+    request: JobRequest,
+    autoencoder: Autoencoder | None,
     model: Family,
     encodings: ByteBudgetCache,
     *,
@@ -398,9 +401,14 @@ def _encoded_picture(
 ) -> EncodedPicture:
     digest = hashlib.blake2b(picture.tobytes(), digest_size=32)
     digest.update(b"" if hidden is None else hidden.tobytes())
+    by = (request.model, request.vae and request.vae.location)
     encoded: EncodedPicture = encodings.get_or_make(
-        ("picture", reference, picture.shape, hidden is None, digest.digest()),
-        lambda: model.encode_picture(picture, hidden=hidden),
+        ("picture", *by, picture.shape, hidden is None, digest.digest()),
+        lambda: (
+            autoencoder.encode(picture, hidden=hidden)
+            if autoencoder
+            else model.encode_picture(picture, hidden=hidden)
+        ),
         lambda encoded: encoded.size_bytes,
     )
     return encoded
@@ -410,6 +418,7 @@ def _shown(
     picture: Picture | None,
     mask: Mask | None,
     request: JobRequest,
+    autoencoder: Autoencoder | None,
     model: Family,
     encodings: ByteBudgetCache,
 ) -> EncodedPicture:
@@ -419,7 +428,7 @@ def _shown(
         hidden = np.ones((request.height_px, request.width_px), np.bool_)
     else:
         hidden = mask >= FAINTEST
-    return _encoded_picture(picture, request.model, model, encodings, hidden=hidden)
+    return _encoded_picture(picture, request, autoencoder, model, encodings, hidden=hidden)
 
 
 def _encoded_prompts(

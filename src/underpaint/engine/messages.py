@@ -30,12 +30,12 @@ class ModelReference:
 
 @dataclass(frozen=True, kw_only=True)
 class Addition:
-    """A model that acts upon another, such as a LoRA."""
+    """A model that acts upon another, or takes the place of a part of it."""
 
     air: str
     location: Path
     """A .safetensors file."""
-    weight: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,8 @@ class JobRequest:
     clip_skip: int = 0
     prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
     """Syntax of weights within both prompts; None for plain text."""
+    vae: Addition | None = None
+    """In place of the model's own."""
     loras: tuple[Addition, ...] = ()
     """Of the model's family. One named twice has the sum of both weights."""
     further_passes: tuple[Pass, ...] = ()
@@ -233,6 +235,6 @@ class EngineOptions:
     checkpoint_interval_s: float = 5.0
     """Seconds that a job runs between its checkpoints, at least."""
     additions_bytes: int = 2**30
-    """Budget for LoRAs that are kept for the next job."""
+    """Budget for LoRAs and autoencoders that are kept for the next job."""
     preload: ModelReference | None = None
     """A model to load before the first job comes."""

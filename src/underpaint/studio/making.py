@@ -19,6 +19,7 @@ def picture_parameters(
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
         **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),
         **({"refiner": _refiner(job, refiner)} if refiner else {}),
+        **({"vae": job.vae.air} if job.vae else {}),
         **({"lora": [{"model": lora.air, "weight": lora.weight} for lora in job.loras]} if job.loras else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
     }

@@ -40,6 +40,7 @@ class Prepared:
     """The same as it came."""
     mask: Mask | None = None
     refiner: Refiner | None = None
+    vae: Addition | None = None
     loras: tuple[Addition, ...] = ()
 
 
@@ -81,6 +82,7 @@ class Preparation:
         _check_text(task, entry)
         steps = task.steps or entry.defaults.steps
         refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
+        vae = await self._vae(task, entry)
         loras = await self._loras(task, entry)
         picture, seed_file = None, None
         if task.seed_image is not None:
@@ -107,8 +109,20 @@ class Preparation:
             seed_file=seed_file,
             mask=mask,
             refiner=refiner,
+            vae=vae,
             loras=loras,
         )
+
+    async def _vae(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> Addition | None:
+        if task.vae is None:
+            return None
+        if not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].vae:
+            raise TaskError(
+                "unsupportedParameter",
+                f"'vae' is not supported by this server for models of {checkpoint.architecture}.",
+                parameter="vae",
+            )
+        return await self._addition(WeightedModel(model=task.vae), "vae", checkpoint, parameter="vae")
 
     async def _loras(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> tuple[Addition, ...]:
         if task.lora and not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].loras:

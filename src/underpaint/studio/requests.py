@@ -48,6 +48,7 @@ class Wishes:
     clip_skip: int = 0
     prompt_weighting: PromptWeighting | None = None
     refiner: Refiner | None = None
+    vae: Addition | None = None
     loras: tuple[Addition, ...] = ()
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
@@ -88,6 +89,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
         refiner=wishes.refiner,
+        vae=wishes.vae,
         loras=wishes.loras,
         further_passes=tuple(further),
         previews=wishes.previews,

@@ -116,6 +116,7 @@ class Workbench:
             clip_skip=task.clip_skip,
             prompt_weighting=task.prompt_weighting,
             refiner=prepared.refiner,
+            vae=prepared.vae,
             loras=prepared.loras,
             passes=task.passes,
             previews=task.previews and on_progress is not None,

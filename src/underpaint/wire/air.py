@@ -56,3 +56,6 @@ def model_identifier(value: str) -> str:
 
 ModelIdentifier = Annotated[str, AfterValidator(model_identifier)]
 """An AIR identifier, in its short form."""
+OptionalModelIdentifier = Annotated[
+    str | None, AfterValidator(lambda value: None if value is None else model_identifier(value))
+]

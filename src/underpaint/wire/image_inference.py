@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
-from underpaint.wire.air import ModelIdentifier
+from underpaint.wire.air import ModelIdentifier, OptionalModelIdentifier
 from underpaint.wire.delivery import PictureTask, PromptWeighting, documented_spelling
 from underpaint.wire.errors import TaskError, parameter_code
 from underpaint.wire.fields import Integer, OptionalInteger, WireModel
@@ -90,6 +90,7 @@ class ImageInferenceTask(PictureTask):
         clip_skip: text encoder layers to skip beyond what the model skips.
         prompt_weighting: syntax of weights within prompts; None for plain text.
         refiner: a second model for the last steps.
+        vae: a VAE of the model's family that takes the place of the model's own.
         lora: LoRAs that act upon the model, up to 20; one named twice has the sum of both weights.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
@@ -155,6 +156,9 @@ class ImageInferenceTask(PictureTask):
     refiner: Refiner | None = Field(
         default=None, description="a second model for the last steps; with SDXL models only"
     )
+    vae: OptionalModelIdentifier = Field(
+        default=None, description="AIR identifier of a VAE in place of the model's own"
+    )
     lora: tuple[WeightedModel, ...] = Field(
         default=(), max_length=MAX_ADDITIONS, description="LoRAs of the model's family that act together"
     )
@@ -174,7 +178,7 @@ class ImageInferenceTask(PictureTask):
     def fold(cls, parameters: dict[str, object]) -> dict[str, object]:
         """Read `inputs` and `safety`, and drop what is written out but switched off."""
         folded = dict(parameters)
-        for name in ("webhookURL", "uploadEndpoint"):
+        for name in ("webhookURL", "uploadEndpoint", "vae"):
             if folded.get(name) == "":
                 del folded[name]
         _fold_inputs(folded)

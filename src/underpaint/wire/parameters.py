@@ -20,7 +20,6 @@ UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "hiresFix": "the high-resolution pass is not available",
         "hiresfix": "the high-resolution pass is not available",
         "watermark": "watermarks are not available",
-        "vae": "the model's own VAE is always used",
         "lycoris": "LyCORIS models are not available",
         "embeddings": "textual inversion embeddings are not available",
         "controlNet": "ControlNet models are not available",
