@@ -167,12 +167,14 @@ class Soak:
             await self.settle(kind, task_uuid, results, f"{len(distinct)} results in place of {results}")
 
     async def settle(self, kind: str, task_uuid: str, results: int, what_the_client_said: str) -> None:
-        """Ask the server until the task is over."""
+        """Ask the server until the task is over, for as long as there is progress: a busy machine is slow, not forgetful."""
         ends_s = time.monotonic() + SETTLE_LIMIT_S
         said: dict[str, Any] = {}
         while time.monotonic() < ends_s:
             poll = [{"taskType": "getResponse", "taskUUID": task_uuid}]
-            said = await asyncio.to_thread(self.ask, "POST", "/v1", poll)
+            before, said = said, await asyncio.to_thread(self.ask, "POST", "/v1", poll)
+            if said != before:
+                ends_s = time.monotonic() + SETTLE_LIMIT_S
             codes = {error["code"] for error in said.get("errors", ())}
             if codes:
                 ending = "never arrived" if codes == {"taskNotFound"} else ", ".join(sorted(codes))
