@@ -167,7 +167,7 @@ class Soak:
             await self.settle(kind, task_uuid, results, f"{len(distinct)} results in place of {results}")
 
     async def settle(self, kind: str, task_uuid: str, results: int, what_the_client_said: str) -> None:
-        """Ask the server until the task is over, for as long as there is progress: a busy machine is slow, not forgetful."""
+        """Ask until the task is over, for as long as there is progress: a busy machine is slow, not forgetful."""
         ends_s = time.monotonic() + SETTLE_LIMIT_S
         said: dict[str, Any] = {}
         while time.monotonic() < ends_s:
