@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.checkpoints_flux import write_flux_checkpoint
-from tests.studio.conftest import Workplace, error_of, item_of, transformation
+from tests.studio.conftest import Workplace, error_of, half_white, item_of, transformation
 from underpaint.catalog import Catalog, NewModel, describe
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 
@@ -21,6 +21,57 @@ def with_flux(workplace: Workplace, flux: Path) -> Workplace:
     installed = Catalog(workplace.settings, runnable=RUNNABLE_ARCHITECTURES).installed
     installed.add(describe(NewModel(air="runware:107@1", source=str(flux))))
     return workplace
+
+
+HALF = half_white((96, 64))
+
+
+@pytest.fixture
+def with_tools(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    installed = Catalog(workplace.settings, runnable=RUNNABLE_ARCHITECTURES).installed
+    folder = tmp_path_factory.mktemp("flux")
+    for air, channels, pipeline in (
+        ("runware:102@1", 288, "FluxFillPipeline"),
+        ("runware:104@1", 32, "FluxControlPipeline"),
+    ):
+        written = write_flux_checkpoint(folder / pipeline, in_channels=channels, pipeline=pipeline)
+        installed.add(describe(NewModel(air=air, source=str(written))))
+    return workplace
+
+
+async def test_tools_of_flux_take_no_strength(with_tools: Workplace) -> None:
+    for task in (
+        transformation(model="runware:102@1", strength=0.2, maskImage=HALF),
+        transformation(model="runware:104@1", strength=0.0),
+    ):
+        item_of(await with_tools.perform(task))
+    assert [job.strength for job in with_tools.engine.jobs] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "parameter"),
+    [
+        ({"model": "runware:102@1"}, "missingMaskImage", "maskImage"),
+        ({"model": "runware:102@1", "seedImage": None}, "missingSeedImage", "seedImage"),
+        (
+            {"model": "runware:102@1", "maskImage": HALF, "passes": [{}]},
+            "incompatibleParameters",
+            ["passes", "model"],
+        ),
+        (
+            {"model": "runware:102@1", "maskImage": HALF, "maskMargin": 32},
+            "incompatibleParameters",
+            ["maskMargin", "model"],
+        ),
+        ({"model": "runware:104@1", "seedImage": None}, "missingSeedImage", "seedImage"),
+        ({"model": "runware:104@1", "maskImage": HALF}, "incompatibleParameters", ["maskImage", "model"]),
+    ],
+)
+async def test_what_tools_need_and_have_no_use_for_is_said(
+    with_tools: Workplace, changes: dict[str, Any], code: str, parameter: str | list[str]
+) -> None:
+    error = error_of(await with_tools.perform(transformation(**changes)))
+    assert (error["code"], error["parameter"]) == (code, parameter)
 
 
 async def test_flux_has_the_defaults_of_its_authors(with_flux: Workplace) -> None:

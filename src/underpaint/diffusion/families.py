@@ -35,6 +35,8 @@ class FamilyEntry:
     """Whether its models take another autoencoder than their own (`diffusion.autoencoder.TakesAutoencoders`)."""
     types: frozenset[str] = frozenset({"base"})
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
+    without_strength: frozenset[str] = frozenset()
+    """Types of its checkpoints that begin with noise whatever the strength, as their authors' programs do."""
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
     """What takes the place of the checkpoint's own scheduler configuration. Checkpoints that are distilled to few steps
     come as single files, too, which say nothing of how those steps are to be spaced."""
@@ -51,6 +53,7 @@ _STABLE_DIFFUSION = FamilyEntry(
     title="Stable Diffusion",
     module="stable_diffusion",
     class_name="StableDiffusion",
+    types=frozenset({"base", "inpainting"}),
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
     vae=True,
@@ -59,7 +62,7 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     title="SDXL",
     module="stable_diffusion_xl",
     class_name="StableDiffusionXL",
-    types=frozenset({"base", "refiner"}),
+    types=frozenset({"base", "inpainting", "refiner"}),
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
     vae=True,
@@ -89,7 +92,11 @@ FAMILY_OF_ARCHITECTURE: Mapping[str, FamilyEntry] = {
     "pony": _STABLE_DIFFUSION_XL,
     "illustrious": _STABLE_DIFFUSION_XL,
     "noobai": _STABLE_DIFFUSION_XL,
-    "flux1d": _FLUX,
+    "flux1d": replace(
+        _FLUX,
+        types=frozenset({"base", "inpainting", "control"}),
+        without_strength=frozenset({"inpainting", "control"}),
+    ),
     "flux1s": _FLUX,
 }
 """By the architecture names of the catalogue. Its keys are the architectures that this version can run."""

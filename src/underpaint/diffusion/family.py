@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
+from underpaint.diffusion.masking import Mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ class Family(Protocol):
     """The checkpoint's own scheduler configuration, as diffusers writes it."""
     pixels_per_latent: int
     """Pixels along each side of a latent."""
+    sees_map: bool
+    """Whether the picture is a map, of edges or depth, that the model has beside its latents: it begins with noise."""
+    encodes_from_noise: bool
+    """Whether an inpainting model that begins with noise has its picture encoded, and noise drawn for that, too, as in
+    diffusers' pipeline.
+    """
 
     @classmethod
     def load(
@@ -118,6 +125,15 @@ class Family(Protocol):
         Args:
             picture: what is encoded.
             hidden: where the model is shown mid-gray in its place.
+        """
+        ...
+
+    def beside(self, shown: Tensor, mask: Mask) -> Tensor:
+        """What an inpainting model has beside its latents, (1, channels, height, width) in latent pixels.
+
+        Args:
+            shown: latents of what the mask keeps, of the shape of the model's own.
+            mask: in pixels.
         """
         ...
 

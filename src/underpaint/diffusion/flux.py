@@ -21,6 +21,7 @@ from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, 
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.flux_loading import load_flux
 from underpaint.diffusion.loading import loading
+from underpaint.diffusion.masking import FAINTEST, Mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 from underpaint.diffusion.t5_text import T5Text
 
@@ -32,6 +33,8 @@ GUIDED_TOKENS, UNGUIDED_TOKENS = 512, 256
 
 class Flux:
     """A loaded checkpoint. Stateless between calls: everything about a request is in the request."""
+
+    encodes_from_noise = True
 
     def __init__(self, pipeline: Any, *, device: torch.device) -> None:
         self._transformer: Any = pipeline.transformer.to(device).eval()
@@ -51,11 +54,15 @@ class Flux:
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
         self.latent_channels = int(pipeline.vae.config.latent_channels)
         self.pixels_per_latent = self._autoencoder.pixels_per_latent
-        taken = self._transformer.config.in_channels
-        if taken != self.latent_channels * PATCH * PATCH:
+        taken, latents = int(self._transformer.config.in_channels), self.latent_channels * PATCH * PATCH
+        # Beside the latents, Fill is given those of what is kept and the mask, pixel by pixel, and Canny and Depth are
+        # given those of the map.
+        mask = (self.pixels_per_latent * PATCH) ** 2
+        self.sees_mask = taken == 2 * latents + mask
+        self.sees_map = taken == 2 * latents
+        if taken != latents and not self.sees_mask and not self.sees_map:
             raise ModelLoadError(
-                f"this checkpoint's transformer takes {taken} channels: it is one of FLUX's tools, which this version "
-                "cannot run"
+                f"this checkpoint's transformer takes {taken} channels: it is neither FLUX.1 nor Fill, Canny or Depth"
             )
 
     @classmethod
@@ -67,11 +74,6 @@ class Flux:
         pipeline = load_flux(location, config=config, dtype=dtype)
         with loading(location):
             return cls(pipeline, device=device)
-
-    @property
-    def sees_mask(self) -> bool:
-        """Never: FLUX Fill, which does, is refused."""
-        return False
 
     @property
     def guidance_is_an_input(self) -> bool:
@@ -123,13 +125,14 @@ class Flux:
         return lengthened(prompt), lengthened(negative)
 
     def encode_picture(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
-        """Latents of a picture whose sides are multiples of `pixels_per_latent`."""
+        """See `Family.encode_picture`."""
         return self._autoencoder.encode(picture, hidden=hidden)
 
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:
         """See `Family.predict`."""
-        latents = torch.stack([row.latents for row in rows])
+        taken = [row.latents if row.beside is None else torch.cat([row.latents, row.beside]) for row in rows]
+        latents = torch.stack(taken)
         height, width = (side // PATCH for side in latents.shape[-2:])
         prompts = torch.stack([row.prompt.hidden_states for row in rows])
         pooled = torch.stack([row.prompt.pooled for row in rows if row.prompt.pooled is not None])
@@ -147,6 +150,12 @@ class Flux:
             return_dict=False,
         )[0]
         return unpatched(predicted.float().cpu(), height, width)
+
+    def beside(self, shown: Tensor, mask: Mask) -> Tensor:
+        """See `Family.beside`: the latents, then each latent's 64 pixels of the mask."""
+        painted = torch.from_numpy((mask >= FAINTEST).astype(np.float32))[None, None]
+        pixels = torch.nn.functional.pixel_unshuffle(painted, self.pixels_per_latent)
+        return torch.cat([shown, pixels], dim=1)
 
     def decode(self, latents: Tensor) -> Picture:
         """See `Family.decode`."""

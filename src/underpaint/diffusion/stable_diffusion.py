@@ -21,12 +21,15 @@ from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, 
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.loading import PipelineLayout, load_pipeline
 from underpaint.diffusion.lora import Lora, Loras, adapted, load_lora
+from underpaint.diffusion.masking import Mask, latent_mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
 
 class StableDiffusion:
     """A loaded checkpoint. Stateless between calls: everything about a request is in the request."""
 
+    encodes_from_noise = False
+    sees_map = False
     layout: ClassVar = PipelineLayout(
         pipeline="StableDiffusionPipeline",
         denoiser="unet",
@@ -153,6 +156,10 @@ class StableDiffusion:
     def guidance_is_an_input(self) -> bool:
         """Whether the model takes the guidance scale as an input, so that a request needs no unconditional row."""
         return self._unet.config.time_cond_proj_dim is not None
+
+    def beside(self, shown: Tensor, mask: Mask) -> Tensor:
+        """See `Family.beside`: the mask, then the latents."""
+        return torch.cat([latent_mask(mask, self.pixels_per_latent), shown], dim=1)
 
     def decode(self, latents: Tensor) -> Picture:
         """See `Family.decode`."""

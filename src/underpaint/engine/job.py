@@ -88,6 +88,7 @@ class Trajectory:
         loras = additions.loras(request, model)
         self._sees_mask = model.sees_mask
         self._autoencoder = additions.autoencoder(request, model)
+        self._beside: Tensor | None = None
         self._mask: Tensor | None = None
         self._kept: KeptLatents | None = None
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
@@ -117,7 +118,16 @@ class Trajectory:
             self._mask = latent_mask(mask, model.pixels_per_latent)
         if picture is None:
             self._latents = self._leg.sampler.start_from_noise(shape)
-        elif self._mask is not None and self._sees_mask and self._leg.from_noise:
+        elif model.sees_map:
+            shown = _encoded_picture(picture, request, self._autoencoder, model, encodings).sample(generator)
+            self._beside = shown[0]
+            self._latents = self._leg.sampler.start_from_noise(shape)
+        elif (
+            self._mask is not None
+            and self._sees_mask
+            and self._leg.from_noise
+            and not model.encodes_from_noise
+        ):
             # Nothing of the picture but what the model is shown beside: the pipelines do not even encode it.
             self._latents = self._start(torch.zeros(shape))
         else:
@@ -126,11 +136,11 @@ class Trajectory:
             # diffusers' pipelines encode the masked picture too, also for checkpoints that do not take it.
             self._draws_for_masked = encoded.std is not None
             self._latents = self._start(self._clean)
-        self._beside: Tensor | None = None
         if self._sees_mask:
             shown = _shown(picture, mask, request, self._autoencoder, model, encodings).sample(generator)
-            seen = torch.ones(1, 1, *shape[2:]) if self._mask is None else self._mask
-            self._beside = torch.cat([seen, shown], dim=1)[0]
+            if mask is None:
+                mask = np.full((request.height_px, request.width_px), 255, np.uint8)
+            self._beside = model.beside(shown, mask)[0]
         self._scaled = self._latents[0]
         self._tiles: LatentTiles | None = None
         self._gathered: GatheredTiles | None = None

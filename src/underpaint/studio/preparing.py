@@ -80,6 +80,7 @@ class Preparation:
             if each.scheduler is not None:
                 _check_scheduler(f"passes[{index}].scheduler", each.scheduler, entry)
         _check_text(task, entry)
+        _check_pictures(task, entry)
         steps = task.steps or entry.defaults.steps
         refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
         vae = await self._vae(task, entry)
@@ -184,6 +185,33 @@ async def _files_of(entry: ModelEntry, *, parameter: str) -> Path:
         return local_files(entry) if on_disk else await asyncio.to_thread(local_files, entry)
     except DownloadFailed as failure:
         raise TaskError("modelNotReady", str(failure), parameter=parameter) from None
+
+
+def _check_pictures(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse what a checkpoint whose picture is shown to it, and not begun with, has no use for, or ask for it."""
+    if entry.type not in FAMILY_OF_ARCHITECTURE[entry.architecture].without_strength:
+        return
+    needed = {"seedImage": task.seed_image is not None}
+    refused = {"passes": bool(task.passes), "maskMargin": task.mask_margin is not None}
+    if entry.type == "inpainting":
+        needed["maskImage"] = task.mask_image is not None or task.outpaint is not None
+    else:
+        refused |= {"maskImage": task.mask_image is not None, "outpaint": task.outpaint is not None}
+    for name, given in needed.items():
+        if not given:
+            raise TaskError(
+                parameter_code("missing", name),
+                f"'{name}' is required with {entry.name}.",
+                parameter=name,
+                type="string",
+            )
+    for name, given in refused.items():
+        if given:
+            raise TaskError(
+                "incompatibleParameters",
+                f"'{name}' cannot be used with {entry.name}.",
+                parameter=[name, "model"],
+            )
 
 
 def _check_text(task: ImageInferenceTask, entry: ModelEntry) -> None:

@@ -134,7 +134,9 @@ def _passes(wishes: Wishes, entry: ModelEntry) -> list[EnginePass]:
         if wishes.guidance_scale is None
         else wishes.guidance_scale,
         scheduler=checked_scheduler(wishes.scheduler, entry),
-        strength=wishes.strength,
+        strength=1.0
+        if entry.type in FAMILY_OF_ARCHITECTURE[entry.architecture].without_strength
+        else wishes.strength,
     )
     own = [
         {
