@@ -1,4 +1,4 @@
-"""Painting masks, and pictures that bring their parameters along."""
+"""Painting masks, continuing a photo beyond its sides, and pictures that bring their parameters along."""
 
 import io
 import json
@@ -98,3 +98,30 @@ async def test_a_broken_note_in_a_picture_is_no_news(playground: Playground) -> 
     await playground.drop(made.replace(b'{"positivePrompt"', b'["positivePrompt"'), "broken.png", "image/png")
     await expect(playground.page.locator("#photo-name")).to_have_text("broken.png")
     await expect(playground.page.locator("#notice")).to_be_hidden()
+
+
+async def test_a_photo_is_continued_beyond_its_sides(playground: Playground) -> None:
+    page = playground.page
+    await playground.drop(
+        encode_image(Image.new("RGB", (128, 128), "red"), format="PNG"), "red.png", "image/png"
+    )
+    await playground.quick(strength=1, outputFormat="PNG")
+    await page.fill("#outpaint-left", "64")
+    assert await page.input_value("#width") == "192"
+    await playground.paint()
+    await playground.finished(1)
+    [_, after] = await playground.sources("#scene")
+    picture = await picture_at(playground, after)
+    assert picture.size == (192, 128)
+    assert picture.getpixel((160, 64)) == (255, 0, 0)
+    # The photo lies over its own part of the picture.
+    [photo, whole] = [
+        await page.locator(f".compare img.{name}").bounding_box() for name in ("before", "after")
+    ]
+    assert photo is not None
+    assert whole is not None
+    assert photo["width"] == pytest.approx(whole["width"] * 2 / 3, abs=1)
+    assert photo["x"] == pytest.approx(whole["x"] + whole["width"] / 3, abs=1)
+    await page.fill("#outpaint-left", "30")
+    await playground.paint()
+    await expect(page.locator('[data-parameter~="outpaint"] .error')).to_contain_text("64")

@@ -62,6 +62,7 @@ function paintMask() {
     find("paint").focus();
   };
   stage.showPainter(new MaskPainter(photo, done));
+  lookAtStage();
   drawShelf();
 }
 
@@ -115,6 +116,7 @@ async function paint() {
   const run = runs.start({ model: models.air, ...settings.read() }, photo, { mask });
   const before = stage.shown;
   stage.showRun(run);
+  lookAtStage();
   drawShelf();
   await follow(run, before);
 }
@@ -142,6 +144,7 @@ async function paintSheet(axes) {
   const cells = sheet.plan(parameters).map((cell) => runs.start(cell.parameters, photo, { mask, sheet: cell.place, patient: true }));
   cells.forEach((run) => sheet.put(run));
   stage.showSheet(sheet);
+  lookAtStage();
   drawShelf();
   await followSheet(sheet, cells);
 }
@@ -200,7 +203,12 @@ function showSheet(id) {
 function choose(item) {
   if (item.photo) return show(new Photo(item.photo));
   show(item);
-  if (innerWidth <= 900) find("stage").scrollIntoView({ behavior: "smooth" });
+  lookAtStage();
+}
+
+/** Where the stage is not beside the rest, it comes into view. */
+function lookAtStage() {
+  if (matchMedia("(max-width: 900px)").matches) find("stage").scrollIntoView({ block: "start" });
 }
 
 function compareWith(result) {

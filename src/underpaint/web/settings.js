@@ -1,6 +1,7 @@
 // The form: its fields are named as the API's parameters, and an error of a parameter appears at its field.
 
 import { el, find, notify } from "./dom.js";
+import { Outpaint } from "./outpaint.js";
 import { sameShape, sizesFor } from "./sizes.js";
 import { recall, remember } from "./storage.js";
 
@@ -13,6 +14,7 @@ export class Settings {
   #ratio = 1.5;
   #side = 512;
   #changed = () => {};
+  #outpaint = new Outpaint((dimension, pixels) => this.set({ [dimension]: Number(find(dimension).value) + pixels }));
 
   constructor() {
     for (const name of SLIDERS) this.#pair(name);
@@ -68,6 +70,8 @@ export class Settings {
     if (parameters.seed && !/^\d+$/.test(parameters.seed)) parameters.seed = Number(parameters.seed) || 0;
     if (parameters.scheduler === "Default") delete parameters.scheduler;
     if (find("fit-field").hidden) parameters.fit = "cover";
+    const outpaint = this.#outpaint.read();
+    if (outpaint) parameters.outpaint = outpaint;
     if (parameters.numberResults === 1) delete parameters.numberResults;
     if (parameters.outputFormat === "JPG") delete parameters.outputFormat;
     return parameters;
@@ -84,13 +88,14 @@ export class Settings {
       find(name).value = value;
       if (SLIDERS.includes(name)) find(`${name}-number`).value = value;
     }
+    if ("outpaint" in parameters) this.#outpaint.set(parameters.outpaint);
     if (parameters.seed !== undefined) find("seed-locked").checked = true;
     this.#refresh();
   }
 
   /** Puts in how a picture was made: what it does not say has its default. */
   setAll(parameters) {
-    this.set({ negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", ...parameters });
+    this.set({ negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", outpaint: null, ...parameters });
     const { width, height } = parameters;
     if (parameters.negativePrompt || parameters.scheduler || (width && height)) find("more").open = true;
   }
@@ -110,12 +115,12 @@ export class Settings {
     const sizes = sizesFor(ratio, this.#side);
     find("sizes").replaceChildren(
       ...sizes.map(({ name, width, height }) =>
-        el("button", { type: "button", title: `${width} × ${height}`, "data-size": `${width}x${height}`, onclick: () => this.set({ width, height }) }, name),
+        el("button", { type: "button", title: `${width} × ${height}`, "data-size": `${width}x${height}`, onclick: () => this.set({ width, height, outpaint: null }) }, name),
       ),
     );
     const { width, height } = sizes.find(({ name }) => name === "M") ?? sizes[0];
     if (keepSize) this.#refresh();
-    else this.set({ width, height });
+    else this.set({ width, height, outpaint: null });
   }
 
   /** What another model wants. */
@@ -133,10 +138,10 @@ export class Settings {
       const share = (range.value - range.min) / (range.max - range.min);
       range.style.setProperty("--fill", `${share * 100}%`);
     }
-    const { strength, steps, width, height } = this.read();
+    const { strength, steps, width, height, outpaint } = this.read();
     const ran = strength > 0 ? Math.max(1, Math.round(steps * strength)) : 0;
     find("strength-steps").textContent = strength >= 0 && steps >= 1 ? `runs ${ran} of ${steps} steps` : "";
-    find("fit-field").hidden = !(width && height) || sameShape(width, height, this.#ratio);
+    find("fit-field").hidden = !(width && height) || sameShape(...withoutAdded(width, height, outpaint), this.#ratio);
     for (const chip of find("sizes").children) {
       chip.setAttribute("aria-pressed", chip.dataset.size === `${width}x${height}`);
     }
@@ -148,7 +153,7 @@ export class Settings {
   }
 
   #kept() {
-    return { negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG" };
+    return { negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", outpaint: null };
   }
 
   /** Shows an error at the field that it concerns, and elsewhere if there is none. */
@@ -187,4 +192,9 @@ export class Settings {
     for (const field of this.#form.querySelectorAll(".wrong")) this.clearError(field);
     notify(null);
   }
+}
+
+/** The size of the photo itself in a picture that is continued beyond it. */
+function withoutAdded(width, height, { left = 0, right = 0, top = 0, bottom = 0 } = {}) {
+  return [width - left - right, height - top - bottom];
 }

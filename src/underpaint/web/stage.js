@@ -3,6 +3,7 @@
 import { action, announce, counted, el, find } from "./dom.js";
 import { Compare } from "./compare.js";
 import { copyText, download } from "./sharing.js";
+import { placeOfPhoto } from "./outpaint.js";
 import { stateWords } from "./runs.js";
 import { SheetView } from "./sheetview.js";
 
@@ -104,7 +105,7 @@ export class Stage {
     const compare = new Compare(before, { url: result.url, name }, width / height, (zoom) => {
       percent.textContent = `${Math.round(zoom * 100)} %`;
     });
-    compare.before.style.objectFit = before.fit;
+    Object.assign(compare.before.style, { objectFit: before.fit, ...(beside ? null : placeOfPhoto(result.parameters)) });
     compare.after.addEventListener("error", () => this.#lost(result));
     this.#set(result, compare.element, [
       el(
