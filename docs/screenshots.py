@@ -52,54 +52,67 @@ def save(page: Page, name: str) -> None:
     picture.save(FOLDER / f"playground-{name}.jpg", quality=80, optimize=True, progressive=True)
 
 
+def result(browser: Browser, url: str) -> Page:
+    """Before and after, and two passes."""
+    page = opened(browser, url, **DESKTOP)
+    fill(page, positivePrompt="cyberpunk, neon lights at night", strength=0.5, seed=7)
+    page.click("#paint")
+    finished(page)
+    page.click("#use-as-photo")
+    fill(page, positivePrompt="charcoal sketch, rough paper", strength=0.4)
+    page.click("#paint")
+    finished(page)
+    page.locator("#passes .thumb").nth(1).click()
+    compared = page.locator(".compare input")
+    compared.evaluate("(range) => { range.value = 38; range.dispatchEvent(new Event('input')); }")
+    return page
+
+
+def sweep(browser: Browser, url: str) -> Page:
+    """One photo at eleven strengths."""
+    page = opened(browser, url, **DESKTOP)
+    fill(page, positivePrompt="cyberpunk, neon lights at night", width=384, height=256, seed=7)
+    page.click("#sweep-button")
+    finished(page)
+    page.locator(".film .cell").nth(4).click()
+    return page
+
+
+def sheet(browser: Browser, url: str) -> Page:
+    """Four prompts at three strengths, in the dark."""
+    page = opened(browser, url, **DESKTOP, color_scheme="dark")
+    fill(page, width=384, height=256, seed=7)
+    page.click("#sheet-button")
+    page.select_option("#sheet-x", "positivePrompt")
+    page.select_option("#sheet-y", "strength")
+    page.fill("#sheet-y-values", "0.3, 0.5, 0.7")
+    page.click("#paint-sheet")
+    finished(page)
+    return page
+
+
+def phone(browser: Browser, url: str) -> Page:
+    """Before and after on a phone."""
+    page = opened(browser, url, **PHONE, color_scheme="dark")
+    fill(page, positivePrompt="vaporwave style, pink and cyan", width=384, height=256, strength=0.5, seed=7)
+    page.locator("#paint").tap()
+    finished(page)
+    return page
+
+
+PICTURES = {shown.__name__: shown for shown in (result, sweep, sheet, phone)}
+
+
 def main() -> None:
-    """Take them all."""
+    """Take them all, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("url")
-    url = parser.parse_args().url
+    parser.add_argument("names", nargs="*", choices=[*PICTURES, []], default=[])
+    arguments = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-
-        page = opened(browser, url, **DESKTOP)
-        fill(page, positivePrompt="autumn, orange and red leaves", seed=7)
-        page.click("#paint")
-        finished(page)
-        fill(page, positivePrompt="cyberpunk, neon lights at night", strength=0.5)
-        page.click("#paint")
-        finished(page)
-        page.click("#use-as-photo")
-        fill(page, positivePrompt="charcoal sketch, rough paper", strength=0.4)
-        page.click("#paint")
-        finished(page)
-        page.locator("#passes .thumb").nth(1).click()
-        compared = page.locator(".compare input")
-        compared.evaluate("(range) => { range.value = 38; range.dispatchEvent(new Event('input')); }")
-        save(page, "result")
-
-        page = opened(browser, url, **DESKTOP)
-        fill(page, positivePrompt="cyberpunk, neon lights at night", width=384, height=256, seed=7)
-        page.click("#sweep-button")
-        finished(page)
-        page.locator(".film .cell").nth(4).click()
-        save(page, "sweep")
-
-        page = opened(browser, url, **DESKTOP, color_scheme="dark")
-        fill(page, width=384, height=256, seed=7)
-        page.click("#sheet-button")
-        page.select_option("#sheet-x", "positivePrompt")
-        page.select_option("#sheet-y", "strength")
-        page.fill("#sheet-y-values", "0.3, 0.5, 0.7")
-        page.click("#paint-sheet")
-        finished(page)
-        save(page, "sheet")
-
-        page = opened(browser, url, **PHONE, color_scheme="dark")
-        fill(
-            page, positivePrompt="vaporwave style, pink and cyan", width=384, height=256, strength=0.5, seed=7
-        )
-        page.locator("#paint").tap()
-        finished(page)
-        save(page, "phone")
+        for name in arguments.names or PICTURES:
+            save(PICTURES[name](browser, arguments.url), name)
         browser.close()
 
 
