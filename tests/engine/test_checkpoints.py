@@ -1,6 +1,6 @@
 """A job that is interrupted goes on from its last checkpoint, and its picture is the same to the byte."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
+from tests.checkpoints import photo_like
 from tests.engine.driving import Driven, job_request
 from underpaint.diffusion.family import Row
 from underpaint.diffusion.stable_diffusion import StableDiffusion
@@ -234,3 +235,42 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_picture(
     full.engine.close()
     assert full.finished(request.job_id).steps_run == 4
     assert caplog.text.count("checkpoints cannot be written") == 1
+
+
+@pytest.mark.parametrize("after", [1, 9, 13])
+@pytest.mark.parametrize("scheduler", ["Euler a", "Heun"])
+def test_a_picture_in_tiles_is_the_same_when_it_is_interrupted_between_two(
+    sd1_checkpoint: Path, tmp_path: Path, scheduler: str, after: int
+) -> None:
+    """Tiles of the evaluation that was under way are done again."""
+    request = job_request(
+        "tiled",
+        sd1_checkpoint,
+        picture=photo_like(160, 128),
+        width_px=160,
+        height_px=128,
+        tile_px=64,
+        strength=0.5,
+        scheduler=scheduler,
+        checkpoint=NAME,
+    )
+    whole = driven(tmp_path / "none")
+    whole.finish(replace(request, checkpoint=None))
+    interrupted(tmp_path / "some", request, after=after)
+    resumed = driven(tmp_path / "some")
+    resumed.finish(request)
+    assert np.array_equal(resumed.picture("tiled"), whole.picture("tiled"))
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_model_that_sees_the_mask_goes_on_seeing_it(
+    make_checkpoint: Callable[..., Path], photo: Picture, tmp_path: Path, after: int
+) -> None:
+    folder = make_checkpoint(in_channels=9)
+    request = replace(jobs(folder, photo)["masked passes"])
+    whole = driven(tmp_path / "none")
+    whole.finish(replace(request, checkpoint=None))
+    interrupted(tmp_path / "some", request, after=after)
+    resumed = driven(tmp_path / "some")
+    resumed.finish(request)
+    assert np.array_equal(resumed.picture("masked passes"), whole.picture("masked passes"))
