@@ -94,7 +94,7 @@ async def test_passes_go_on_from_what_came_before(studio: Studio) -> None:
     assert distance(third.seed, third.image) < distance(first.seed, first.image)
     assert distance(first.seed, third.image) > distance(first.seed, first.image)
 
-    # The same in one request: near to what the three gave, and sharper.
+    # The same in one request: near to what the three gave.
     assert at_once.result["effectiveSteps"] == sum(
         step.result["effectiveSteps"] for step in (first, second, third)
     )
