@@ -14,6 +14,7 @@ from tests.diffusion.flux_file import write_transformer_file, write_whole_file
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.flux import Flux, patched, positions, unpatched
 from underpaint.diffusion.quiet import quiet_libraries
+from underpaint.engine.weights import weights_bytes
 
 
 def load(location: Path, config: Path | None = None) -> Flux:
@@ -100,6 +101,17 @@ def test_a_single_file_is_the_same_model(
     row = Row(latents=latents, timestep=500.0, prompt=prompts[0], guidance_scale=5.0)
     torch.testing.assert_close(single.predict([row]), model.predict([row]), rtol=0, atol=1e-4)
     assert np.array_equal(single.decode(latents[None]), model.decode(latents[None]))
+
+
+def test_a_file_of_the_transformer_alone_counts_with_what_it_lacks(
+    flux_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = weights_bytes(flux_checkpoint, torch.float32)
+    alone = write_transformer_file(flux_checkpoint, tmp_path / "alone.safetensors")
+    whole = write_whole_file(flux_checkpoint, tmp_path / "whole.safetensors")
+    assert weights_bytes(alone, torch.float32) < folder
+    for file in (alone, whole):
+        assert weights_bytes(file, torch.float32, config=str(flux_checkpoint)) == folder
 
 
 def test_a_checkpoint_of_another_family_is_refused(sdxl_checkpoint: Path) -> None:

@@ -1,11 +1,14 @@
 """What a family cannot do is refused before a task is accepted."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.checkpoints import write_checkpoint
 from tests.checkpoints_flux import write_flux_checkpoint
+from tests.checkpoints_xl import write_sdxl_checkpoint
 from tests.studio.conftest import Workplace, error_of, half_white, item_of, transformation
 from underpaint.catalog import Catalog, NewModel, describe
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
@@ -102,3 +105,18 @@ async def test_what_flux_does_not_have_is_refused(
     if allowed is not None:
         assert error["allowedValues"] == allowed
     assert with_flux.engine.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("write", "architecture"), [(write_checkpoint, "sd1x"), (write_sdxl_checkpoint, "sdxl")]
+)
+async def test_inpainting_checkpoints_can_be_named(
+    workplace: Workplace, tmp_path: Path, write: Callable[..., Path], architecture: str
+) -> None:
+    folder = write(tmp_path / "inpainting", in_channels=9)
+    installed = Catalog(workplace.settings, runnable=RUNNABLE_ARCHITECTURES).installed
+    entry = describe(NewModel(air="test:1@1", source=str(folder)))
+    installed.add(entry)
+    item_of(await workplace.perform(transformation(model="test:1@1", maskImage=HALF)))
+    [job] = workplace.engine.jobs
+    assert (entry.type, job.model.architecture, job.strength) == ("inpainting", architecture, 0.5)

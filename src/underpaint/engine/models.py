@@ -66,7 +66,7 @@ class LoadedModels:
         if reference in self._models:
             self._models.move_to_end(reference)
             return self._models[reference]
-        size = weights_bytes(reference.location, self._dtype)
+        size = weights_bytes(reference.location, self._dtype, config=reference.config)
         self._make_room(size, reference.location.name)
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture].load_class()
