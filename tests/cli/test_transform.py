@@ -58,6 +58,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
         *("--scheduler", "Euler a", "--negative-prompt", "people", "--width", "128", "--height", "192"),
         *("--fit", "cover", "--model", "civitai:1@2", "--seed", "9"),
         *("--mask", "mask.png", "--lora", "civitai:3@4=-0.5", "--lora", "civitai:5@6"),
+        *("--vae", "civitai:7@8"),
     )
 
     assert painter.requests == [
@@ -77,6 +78,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "height": 192,
             "fit": "cover",
             "model": "civitai:1@2",
+            "vae": "civitai:7@8",
             "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
             "passes": [],
         }

@@ -42,6 +42,7 @@ def transform(
     height: int | None = None,
     fit: Literal["stretch", "cover", "contain"] = "stretch",
     model: str | None = None,
+    vae: str | None = None,
     lora: Annotated[list[str] | None, Parameter(negative=())] = None,
     output_path: Annotated[Path | None, Parameter(("--output", "-o"))] = None,
     format: Format | None = None,
@@ -75,6 +76,7 @@ def transform(
         height: Of the picture in pixels, a multiple of 64.
         fit: How a photo of another shape fills the picture.
         model: Identifier of the model. By default the setting default_model.
+        vae: Identifier of a VAE in place of the model's own.
         lora: Identifier of a LoRA, with its weight from -4 to 4 after an equals sign, such as civitai:82098@87153=0.8;
             can be given several times. By default the weight is 1.
         output_path: File, or folder, to write to. By default files named after the photo and the seed, in the
@@ -109,6 +111,7 @@ def transform(
             height=height,
             fit=fit,
             model=model,
+            vae=vae,
             loras=_weights(lora or []),
             passes=own_passes,
         )
