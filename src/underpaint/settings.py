@@ -89,7 +89,9 @@ class Settings(BaseModel):
         256 * 2**20, ge=0, description="Memory for encoded prompts and seed images that may be used again."
     )
     additions_bytes: int = Field(
-        2**30, ge=0, description="Memory for LoRAs and VAEs that may be used again, beside the models."
+        2**30,
+        ge=0,
+        description="Memory for LoRAs, VAEs, IP-Adapters and image encoders that may be used again, beside the models.",
     )
     queue_limit: int = Field(
         1000,

@@ -85,7 +85,7 @@ def test_checkpoints_are_told_by_their_tensors(shapes: Shapes, architecture: str
         ),
         (
             {"ip_adapter.1.to_k_ip.weight": (8, 768), "image_proj.norm.weight": (2,)},
-            Contents(category="ipadapter"),
+            Contents(category="ipadapter", architecture="sd1x"),
         ),
         ({"emb_params": (4, 768)}, Contents(category="embeddings", architecture="sd1x")),
         ({"<cat-toy>": (1, 1024)}, Contents(category="embeddings", architecture="sd2x")),

@@ -20,6 +20,7 @@ from underpaint.engine.messages import (
     Event,
     Failed,
     Finished,
+    ImagePrompt,
     JobRequest,
     Mask,
     ModelReference,
@@ -45,6 +46,7 @@ class Asked:
     """A file of another VAE."""
     loras: tuple[tuple[Path, float], ...] = ()
     """Files, each with its weight."""
+    image_prompts: tuple[ImagePrompt, ...] = ()
     width_px: int = 64
     height_px: int = 64
 
@@ -100,6 +102,7 @@ class SideBySide:
                     mask=asked.mask,
                     clip_skip=asked.clip_skip,
                     vae=None if asked.vae is None else Addition(air="vae:1@1", location=asked.vae),
+                    image_prompts=asked.image_prompts,
                     loras=tuple(
                         Addition(air="lora:1@1", location=location, weight=weight)
                         for location, weight in asked.loras
@@ -112,6 +115,23 @@ class SideBySide:
         (outcome,) = (event for event in self._events if isinstance(event, (Finished, Failed)))
         assert isinstance(outcome, Finished), outcome
         return outcome.picture
+
+    def _with_ip_adapters(self, asked: Asked) -> Any:
+        """Another pipeline of diffusers', with its own way of taking IP-Adapters."""
+        with quiet_libraries():
+            pipeline = getattr(diffusers, self._pipeline.format("")).from_pretrained(
+                self._folder, dtype=torch.float32, local_files_only=True
+            )
+            pipeline.set_progress_bar_config(disable=True)
+            (encoder,) = {prompt.encoder for prompt in asked.image_prompts}
+            pipeline.load_ip_adapter(
+                [str(prompt.location.parent) for prompt in asked.image_prompts],
+                subfolder="",
+                weight_name=[prompt.location.name for prompt in asked.image_prompts],
+                image_encoder_folder=encoder.name,
+            )
+            pipeline.set_ip_adapter_scale([prompt.weight for prompt in asked.image_prompts])
+        return pipeline
 
     def _with_loras(self, asked: Asked) -> Any:
         """Another pipeline of diffusers', with its own way of taking LoRAs."""
@@ -132,6 +152,8 @@ class SideBySide:
     ) -> Picture:
         """Without a scheduler, the checkpoint's own; without a strength, the one asked for."""
         pipeline = self._text_to_image if not asked.loras else self._with_loras(asked)
+        if asked.image_prompts:
+            pipeline = self._with_ip_adapters(asked)
         with quiet_libraries():
             if scheduler is None:
                 scheduler = ReferenceScheduler(class_name=self._own_config["_class_name"])
@@ -147,6 +169,11 @@ class SideBySide:
                 # The scheduler's own default, which the pipeline would replace by 0. Others have 0 or know no eta.
                 "eta": 0.3 if scheduler.class_name == "TCDScheduler" else 0.0,
             }
+            if asked.image_prompts:
+                arguments["ip_adapter_image"] = [
+                    [Image.fromarray(picture) for picture in prompt.pictures]
+                    for prompt in asked.image_prompts
+                ]
             if asked.picture is None:
                 arguments.update(width=asked.width_px, height=asked.height_px)
             else:

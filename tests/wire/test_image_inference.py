@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from underpaint.wire import (
     SCHEDULER_NAMES,
     ImageInferenceTask,
+    IPAdapter,
     Outpaint,
     Pass,
     TaskError,
@@ -106,6 +107,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "refiner": None,
         "vae": None,
         "lora": (),
+        "ip_adapters": (),
         "number_results": 1,
         "check_nsfw": False,
         "fit": "stretch",
@@ -113,6 +115,9 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "progress": False,
         "previews": False,
     }
+
+
+GUIDED: dict[str, object] = {"model": "runware:55@5", "guideImage": "x"}
 
 
 ACCEPTED: list[tuple[str, object, str, object]] = [
@@ -230,6 +235,11 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("refiner", "object", ["x", 1, True, ["x"]]),
     ("vae", "string", ["vae", "runware:101", *TEXT]),
     ("lora", "object[]", ["x", 1, True, {"model": "civitai:1@1"}, [{"model": "civitai:1@1"}] * 21]),
+    (
+        "ipAdapters",
+        "object[]",
+        ["x", 1, True, GUIDED, [GUIDED] * 9],
+    ),
     ("numberResults", "integer", [0, -1, 21, *WHOLE]),
     ("outputType", "string|string[]", ["", "png", ["URL", "png"], [["URL"]], [None], *TEXT]),
     ("outputFormat", "string", ["", "gif", *TEXT]),
@@ -341,6 +351,107 @@ def test_a_lora_needs_its_model_and_takes_nothing_else() -> None:
     error = refusal(MINIMAL | {"lora": [ADDITION, {**ADDITION, "wieght": 1}]})
     assert (error["code"], error["parameter"]) == ("unknownParameter", "lora[1].wieght")
     assert "Did you mean 'lora[1].weight'?" in str(error["message"])
+
+
+GUIDE_REFUSED: list[tuple[str, str, list[Any]]] = [
+    ("model", "string", ["", "plus", "runware:55", *TEXT]),
+    ("guideImage", "string", [7, True, ["x"], {"x": 1}]),
+    ("guideImages", "string[]", ["x", 7, True, [1], ["a", None], ["x"] * 9]),
+    ("weight", "float", [-1.01, 1.01, *REAL]),
+    ("combineMethod", "string", ["", "sum", *TEXT]),
+    ("embedScaling", "string", ["", "k", *TEXT]),
+    ("weightType", "string", ["", "linear", "ease", *TEXT]),
+    ("weightComposition", "float", [-0.01, 1.01, *REAL]),
+]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "type_name", "value"),
+    [(parameter, type_name, value) for parameter, type_name, values in GUIDE_REFUSED for value in values],
+)
+def test_a_value_of_an_ip_adapter_is_refused_with_its_place(
+    parameter: str, type_name: str, value: object
+) -> None:
+    wrong = {**({} if parameter == "guideImages" else GUIDED), "model": "runware:55@1", parameter: value}
+    error = refusal(MINIMAL | {"ipAdapters": [GUIDED, wrong]})
+    assert error["code"] == "invalidIpAdapters" + parameter[0].upper() + parameter[1:]
+    assert error["parameter"] == f"ipAdapters[1].{parameter}"
+    assert error["type"] == type_name
+
+
+def test_every_parameter_of_an_ip_adapter_has_its_range_checked() -> None:
+    assert set(IPAdapter.wire_names()) == {parameter for parameter, _, _ in GUIDE_REFUSED}
+
+
+PLAIN = IPAdapter(model="runware:55@5", guide_images=("x",))
+EIGHT = IPAdapter(model="runware:55@5", guide_images=("x",) * 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ([], ()),
+        ([GUIDED], (PLAIN,)),
+        ([{"model": "runware:55@5", "guideImages": ["x"]}], (PLAIN,)),
+        ([{**GUIDED, "guideImages": None, "weight": None}], (PLAIN,)),
+        ([{**GUIDED, "guideImages": []}], (PLAIN,)),
+        ([{**GUIDED, "guideImages": ["x"]}], (PLAIN,)),
+        (
+            [
+                GUIDED,
+                {
+                    "model": "urn:air:sd1:ipadapter:runware:55@6",
+                    "guideImages": ["a", "b"],
+                    "weight": -1,
+                    "combineMethod": "norm_average",
+                    "embedScaling": "k_mean_v_penalty_c",
+                    "weightType": "style_and_composition",
+                    "weightComposition": 0,
+                },
+            ],
+            (
+                PLAIN,
+                IPAdapter(
+                    model="runware:55@6",
+                    guide_images=("a", "b"),
+                    weight=-1.0,
+                    combine_method="norm_average",
+                    embed_scaling="k_mean_v_penalty_c",
+                    weight_type="style_and_composition",
+                    weight_composition=0.0,
+                ),
+            ),
+        ),
+        ([{**GUIDED, "guideImage": None, "guideImages": ["x"] * 8}] * 8, (EIGHT,) * 8),
+    ],
+)
+def test_ip_adapters_are_accepted(given: object, read: object) -> None:
+    assert inference(ipAdapters=given).ip_adapters == read
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "parameter"),
+    [
+        ({"guideImage": "x"}, "missingIpAdaptersModel", "ipAdapters[1].model"),
+        ({"model": "runware:55@5"}, "missingIpAdaptersGuideImage", "ipAdapters[1].guideImage"),
+        (
+            {"model": "runware:55@5", "guideImage": "", "guideImages": []},
+            "missingIpAdaptersGuideImage",
+            "ipAdapters[1].guideImage",
+        ),
+        ({**GUIDED, "wieght": 1}, "unknownParameter", "ipAdapters[1].wieght"),
+        (
+            {**GUIDED, "guideImages": ["y"]},
+            "incompatibleParameters",
+            ["ipAdapters[1].guideImage", "ipAdapters[1].guideImages"],
+        ),
+    ],
+)
+def test_an_ip_adapter_needs_its_model_and_one_way_to_its_pictures(
+    given: dict[str, object], code: str, parameter: object
+) -> None:
+    error = refusal(MINIMAL | {"ipAdapters": [GUIDED, given]})
+    assert (error["code"], error["parameter"]) == (code, parameter)
 
 
 PASS_REFUSED: list[tuple[str, str, list[Any]]] = [
@@ -651,7 +762,6 @@ CHANGES_THE_PICTURE: dict[str, object] = {
     "lycoris": [{"model": "civitai:1@2", "weight": 1.0}],
     "embeddings": [{"model": "civitai:1@2"}],
     "controlNet": [{"model": "runware:25@1", "guideImage": "x", "weight": None}],
-    "ipAdapters": [{"model": "runware:55@1", "guideImage": "x"}],
     "upscaleFactor": 2,
 }
 

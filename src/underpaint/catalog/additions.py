@@ -8,6 +8,7 @@ from underpaint.catalog.download import local_files
 from underpaint.catalog.entry import Category, ModelEntry
 from underpaint.catalog.errors import ModelNotRunnable, ModelRefused
 from underpaint.catalog.safetensors_header import read_header
+from underpaint.diffusion.ip_adapter_names import is_for_faces_alone
 from underpaint.diffusion.lora_names import other_method
 
 
@@ -43,6 +44,8 @@ def additional_model(
         raise ModelNotRunnable(f"{subject}: {str(refusal).replace(str(path), 'its file')}") from None
     if category == "lora" and (method := other_method(tensors)):
         raise ModelNotRunnable(f"{subject} is no plain LoRA, but {method}, which this version cannot use")
+    if category == "ipadapter" and is_for_faces_alone(tensors):
+        raise ModelNotRunnable(f"{subject} is a FaceID adapter, which this version cannot use")
     if found != category:
         raise ModelNotRunnable(f"{subject}: its file holds no {category}")
     return entry, path

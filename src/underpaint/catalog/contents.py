@@ -76,7 +76,7 @@ def contents_of(tensors: Mapping[str, TensorSpec]) -> Contents:
             category="lora", architecture=_architecture_by_width(tensors) or _flux_addition(tensors)
         )
     if _any_start(tensors, ("ip_adapter.", "image_proj.")):
-        return Contents(category="ipadapter")
+        return Contents(category="ipadapter", architecture=_architecture_of_adapter(tensors))
     if _any_start(
         tensors,
         ("control_model.", "controlnet_cond_embedding.", "controlnet_blocks.", "controlnet_x_embedder."),
@@ -197,6 +197,16 @@ def _text_widths(tensors: Mapping[str, TensorSpec]) -> Iterator[int]:
             and "up" not in name.rsplit("to_k", 1)[1]
         ):
             yield spec.shape[1]
+
+
+def _architecture_of_adapter(tensors: Mapping[str, TensorSpec]) -> str | None:
+    """By the width of the tokens that an IP-Adapter gives to the cross-attentions."""
+    widths = {
+        spec.shape[1]
+        for name, spec in tensors.items()
+        if name.endswith(".to_k_ip.weight") and len(spec.shape) == 2
+    }
+    return _BY_TEXT_WIDTH.get(widths.pop()) if len(widths) == 1 else None
 
 
 def _flux_addition(tensors: Mapping[str, TensorSpec]) -> str | None:

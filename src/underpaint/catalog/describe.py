@@ -14,6 +14,7 @@ from underpaint.catalog.entry import Category, ModelDefaults, ModelEntry, ModelF
 from underpaint.catalog.errors import ModelRefused, UnknownModel
 from underpaint.catalog.known import KNOWN, known_by_hub_id
 from underpaint.catalog.safetensors_header import read_header
+from underpaint.diffusion.ip_adapter_names import is_image_encoder
 
 MAX_REPOSITORY_CHARACTERS = 96
 _REPOSITORY = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -50,7 +51,8 @@ class NewModel:
     revision: str | None = None
     """Of the hub repository."""
     config: str | None = None
-    """Of a single file: a diffusers folder or hub id to take configuration and tokenizer from."""
+    """Of a single file: a diffusers folder or hub id to take configuration and tokenizer from; for an IP-Adapter
+    the folder of its image encoder."""
     name: str | None = None
     version: str | None = None
     architecture: str | None = None
@@ -144,12 +146,25 @@ def _look(new: NewModel) -> tuple[ModelFiles, Contents]:
             raise ModelRefused(
                 f"{path} cannot be recognized by its tensors; say its architecture and category"
             )
-        return ModelFiles(form="file", location=location, config=_config(new)), contents
+        config = _image_encoder(new) if (new.category or contents.category) == "ipadapter" else _config(new)
+        return ModelFiles(form="file", location=location, config=config), contents
     if not _REPOSITORY.fullmatch(new.source) or len(new.source) > MAX_REPOSITORY_CHARACTERS:
         raise ModelRefused(
             f"{new.source} is no folder or file here, and not a hub repository's id (organization/name)"
         )
     return ModelFiles(form="hub", location=new.source, revision=new.revision), Contents()
+
+
+def _image_encoder(new: NewModel) -> str | None:
+    """The folder of the image encoder that was said for an IP-Adapter."""
+    if new.config is None:
+        return None
+    folder = Path(new.config).expanduser()
+    if not is_image_encoder(folder):
+        raise ModelRefused(
+            f"{new.config} is no folder of an image encoder: it has no config.json, or no safetensors weights"
+        )
+    return str(folder.absolute())
 
 
 def _config(new: NewModel) -> str | None:

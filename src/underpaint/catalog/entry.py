@@ -19,7 +19,8 @@ class ModelFiles:
     """Branch, tag or commit of the repository; None is its default branch. Only for the hub."""
     config: str | None = None
     """Of a single file, which lacks them: a diffusers folder or hub repository with the configuration and tokenizer of
-    its architecture; None is the usual one for the architecture, from the hub."""
+    its architecture; None is the usual one for the architecture, from the hub. Of an IP-Adapter the folder of its image
+    encoder; None for one beside the file."""
 
 
 @dataclass(frozen=True, kw_only=True)

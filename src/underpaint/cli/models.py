@@ -102,7 +102,8 @@ def add(
         architecture: sd1x, sd2x and so on; needed only where the files do not tell.
         category: Kind of model; needed only where the files do not tell.
         revision: Branch, tag or commit of the hub repository.
-        config: Of a single file: a diffusers folder or hub repository to take configuration and tokenizer from.
+        config: Of a single file: a diffusers folder or hub repository to take configuration and tokenizer from;
+            for an IP-Adapter the folder of its image encoder, if that is not beside it as image_encoder.
         width: Width in pixels that it works best at.
         height: Height in pixels that it works best at.
         steps: Steps of a request that names none.

@@ -33,6 +33,8 @@ class FamilyEntry:
     """Whether its models take LoRAs (`diffusion.lora.TakesLoras`)."""
     vae: bool = False
     """Whether its models take another autoencoder than their own (`diffusion.autoencoder.TakesAutoencoders`)."""
+    ip_adapters: bool = False
+    """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`)."""
     types: frozenset[str] = frozenset({"base"})
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     without_strength: frozenset[str] = frozenset()
@@ -57,6 +59,7 @@ _STABLE_DIFFUSION = FamilyEntry(
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
     vae=True,
+    ip_adapters=True,
 )
 _STABLE_DIFFUSION_XL = FamilyEntry(
     title="SDXL",
@@ -66,6 +69,7 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
     vae=True,
+    ip_adapters=True,
 )
 _FLUX = FamilyEntry(
     title="FLUX.1",

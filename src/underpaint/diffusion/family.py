@@ -13,6 +13,7 @@ from underpaint.diffusion.masking import Mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
 if TYPE_CHECKING:
+    from underpaint.diffusion.ip_adapter import ImagePrompts
     from underpaint.diffusion.lora import Loras
 
 
@@ -36,6 +37,8 @@ class Row:
     """Of the request; only of families that take any."""
     beside: Tensor | None = None
     """(channels, height, width) that go in beside the latents, unscaled: for models that see the mask."""
+    image_prompts: "ImagePrompts" = ()
+    """The same."""
 
 
 class Family(Protocol):

@@ -81,7 +81,7 @@ def _load(
     options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype, **layout.options, **components}
     if location.is_dir():
         text_encoders = {
-            name: _load_text_encoder(location / name, class_name, dtype=dtype)
+            name: load_part(location / name, class_name, dtype=dtype)
             for name, class_name in layout.text_encoders.items()
             if name not in components and name not in _left_out(location)
         }
@@ -139,11 +139,12 @@ def _load_unet(location: Path, config: str | Path, *, dtype: torch.dtype) -> Any
     )
 
 
-def _load_text_encoder(folder: Path, class_name: str, *, dtype: torch.dtype) -> Any:
+def load_part(folder: Path, class_name: str, *, dtype: torch.dtype) -> Any:
+    """A network of transformers', by the name of its class. Raises what they raise, and `ValueError`."""
     import transformers
 
     # transformers would draw what the files lack at random.
-    text_encoder, report = getattr(transformers, class_name).from_pretrained(
+    network, report = getattr(transformers, class_name).from_pretrained(
         folder,
         use_safetensors=True,
         local_files_only=True,
@@ -152,7 +153,7 @@ def _load_text_encoder(folder: Path, class_name: str, *, dtype: torch.dtype) -> 
         variant=_variant(folder),
     )
     require_all_weights([f"{folder.name}.{name}" for name in report["missing_keys"]])
-    return text_encoder
+    return network
 
 
 def require_all_weights(lacking: Sequence[str]) -> None:

@@ -19,6 +19,8 @@ from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText, joined, match_by_windows
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
+from underpaint.diffusion.image_encoder import ImageEncoder
+from underpaint.diffusion.ip_adapter import IPAdapter, load_ip_adapter, prompted
 from underpaint.diffusion.loading import PipelineLayout, load_pipeline
 from underpaint.diffusion.lora import Lora, Loras, adapted, load_lora
 from underpaint.diffusion.masking import Mask, latent_mask
@@ -108,6 +110,14 @@ class StableDiffusion:
         """See `TakesLoras.load_lora`."""
         return load_lora(location, {"unet": self._unet, **self._text_networks})
 
+    def load_ip_adapter(self, location: Path) -> IPAdapter:
+        """See `TakesImagePrompts.load_ip_adapter`."""
+        return load_ip_adapter(location, self._unet)
+
+    def load_image_encoder(self, folder: Path) -> ImageEncoder:
+        """See `TakesImagePrompts.load_image_encoder`."""
+        return ImageEncoder.load(folder, device=self._device, dtype=self._dtype)
+
     @contextmanager
     def with_loras(self, loras: Loras) -> Iterator[None]:
         """See `TakesLoras.with_loras`."""
@@ -137,7 +147,10 @@ class StableDiffusion:
         if width := self._unet.config.time_cond_proj_dim:
             scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
             guidance = embed_guidance(scales - 1.0, int(width)).to(self._device, self._dtype)
-        with adapted(self._unet, "unet", [row.loras for row in rows]):
+        with (
+            adapted(self._unet, "unet", [row.loras for row in rows]),
+            prompted(self._unet, [row.image_prompts for row in rows]),
+        ):
             predicted: Tensor = self._unet(
                 latents.contiguous(memory_format=torch.channels_last),
                 timesteps,

@@ -1,15 +1,30 @@
 """What acts upon a loaded model for some of its jobs: kept while there is room, so that no job waits for another's."""
 
+import hashlib
+from typing import NamedTuple
+
+from torch import Tensor
+
 from underpaint.diffusion.autoencoder import Autoencoder, TakesAutoencoders
+from underpaint.diffusion.encoded import Picture
 from underpaint.diffusion.family import Family, ModelLoadError
+from underpaint.diffusion.image_encoder import ImageEncoder
+from underpaint.diffusion.ip_adapter import EncodedImagePrompt, ImagePrompts, IPAdapter, TakesImagePrompts
 from underpaint.diffusion.lora import Lora, Loras, TakesLoras
 from underpaint.engine.encodings import ByteBudgetCache
-from underpaint.engine.messages import Addition, JobRequest, ModelReference
+from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, ModelReference
+
+
+class RowPrompts(NamedTuple):
+    """The image prompts of a job's rows."""
+
+    conditional: ImagePrompts = ()
+    unconditional: ImagePrompts = ()
 
 
 class LoadedAdditions:
-    """LoRAs and autoencoders by the model that they are for, up to a number of bytes. Those of running jobs stay in any
-    case.
+    """LoRAs, IP-Adapters and autoencoders by the model that they are for, and image encoders, up to a number of bytes.
+    Those of running jobs stay in any case.
     """
 
     def __init__(self, budget_bytes: int) -> None:
@@ -45,6 +60,19 @@ class LoadedAdditions:
         )
         return autoencoder
 
+    def image_prompts(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> RowPrompts:
+        """What the IP-Adapters of a job tell its rows.
+
+        Raises:
+            ModelLoadError: one of them cannot be used with the model, or as it is to be used.
+        """
+        if not request.image_prompts:
+            return RowPrompts()
+        if not isinstance(model, TakesImagePrompts):
+            raise ModelLoadError(f"models of {request.model.architecture} take no IP-Adapter")
+        told = [self._told(asked, request.model, model, encodings) for asked in request.image_prompts]
+        return RowPrompts([each for each, _ in told], [each for _, each in told])
+
     def forget(self, model: ModelReference) -> None:
         """Drop what belongs to a model that is dropped."""
         self._loaded.forget(lambda key: model in key)
@@ -56,3 +84,58 @@ class LoadedAdditions:
             lambda lora: lora.size_bytes,
         )
         return lora
+
+    def _told(
+        self,
+        asked: ImagePrompt,
+        reference: ModelReference,
+        model: TakesImagePrompts,
+        encodings: ByteBudgetCache,
+    ) -> tuple[EncodedImagePrompt, EncodedImagePrompt]:
+        adapter: IPAdapter = self._loaded.get_or_make(
+            ("ip-adapter", reference, asked.location),
+            lambda: model.load_ip_adapter(asked.location),
+            lambda adapter: adapter.size_bytes,
+        )
+        try:
+            weights = adapter.weights(
+                kind=asked.weight_type, weight=asked.weight, composition=asked.weight_composition
+            )
+        except ValueError as failure:
+            raise ModelLoadError(f"weightType {asked.weight_type} cannot be used: {failure}") from None
+
+        def encoded(picture: Picture | None) -> Tensor:
+            made: Tensor = encodings.get_or_make(
+                ("guide", asked.encoder, adapter.reads_layer, *_content(picture)),
+                lambda: self._encoder(asked, model).encode(picture, layer=adapter.reads_layer),
+                lambda made: made.nbytes,
+            )
+            return made
+
+        def prompt(encodings_of_pictures: list[Tensor]) -> EncodedImagePrompt:
+            try:
+                tokens = adapter.tokens(encodings_of_pictures, asked.combination)
+            except RuntimeError as failure:
+                raise ModelLoadError(
+                    f"{asked.location.name} was trained with another image encoder than {asked.encoder.name}: {failure}"
+                ) from failure
+            return EncodedImagePrompt(adapter=adapter, tokens=tokens, weights=weights, scaling=asked.scaling)
+
+        pictures = [encoded(picture) for picture in asked.pictures]
+        # As many tokens as the pictures have, so that both rows of a job share what is computed.
+        nothing = [encoded(None)] * (len(pictures) if asked.combination == "concat" else 1)
+        return prompt(pictures), prompt(nothing)
+
+    def _encoder(self, asked: ImagePrompt, model: TakesImagePrompts) -> ImageEncoder:
+        encoder: ImageEncoder = self._loaded.get_or_make(
+            ("image encoder", asked.encoder),
+            lambda: model.load_image_encoder(asked.encoder),
+            lambda encoder: encoder.size_bytes,
+        )
+        return encoder
+
+
+def _content(picture: Picture | None) -> tuple[object, ...]:
+    if picture is None:
+        return ()
+    return (picture.shape, hashlib.blake2b(picture.tobytes(), digest_size=32).digest())

@@ -20,7 +20,7 @@ from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.diffusion.masking import FAINTEST, KeptLatents, join, latent_mask
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.additions import LoadedAdditions
+from underpaint.engine.additions import LoadedAdditions, RowPrompts
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import JobRequest, Mask, ModelReference, Pass
 
@@ -39,6 +39,7 @@ class _Leg:
         encodings: ByteBudgetCache,
         *,
         loras: Loras,
+        image_prompts: RowPrompts,
         number: int,
         generator: torch.Generator,
         first: int = 0,
@@ -68,6 +69,7 @@ class _Leg:
         """Whether it begins with noise alone, where a mask says what of the picture comes back."""
         self.guidance_scale = asked.guidance_scale
         self.loras = loras
+        self.image_prompts = image_prompts
         self.prompts = _encoded_prompts(asked, request, model, encodings, loras)
 
 
@@ -89,6 +91,7 @@ class Trajectory:
         self._sees_mask = model.sees_mask
         self._autoencoder = additions.autoencoder(request, model)
         self._beside: Tensor | None = None
+        image_prompts = additions.image_prompts(request, model, encodings)
         self._mask: Tensor | None = None
         self._kept: KeptLatents | None = None
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
@@ -99,6 +102,7 @@ class Trajectory:
                 model,
                 encodings,
                 loras=loras,
+                image_prompts=image_prompts,
                 number=number,
                 generator=generator,
                 last=request.refiner.start_step if request.refiner else None,
@@ -186,6 +190,7 @@ class Trajectory:
             encodings,
             # They are for the model that it takes over from.
             loras=(),
+            image_prompts=RowPrompts(),
             number=1,
             generator=self._generator,
             first=self._refiner.start_step,
@@ -232,6 +237,7 @@ class Trajectory:
                 guidance_scale=self._leg.guidance_scale,
                 loras=self._leg.loras,
                 beside=beside,
+                image_prompts=self._leg.image_prompts[position > 0],
             )
             for position, prompt in enumerate(self._leg.prompts)
         ]

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from underpaint.diffusion.layer_weights import WeightType
+
 Picture = NDArray[np.uint8]
 """Height x width x 3, sRGB."""
 Mask = NDArray[np.uint8]
@@ -36,6 +38,28 @@ class Addition:
     location: Path
     """A .safetensors file."""
     weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImagePrompt:
+    """Pictures that lead a job, and the IP-Adapter by which they do."""
+
+    air: str
+    location: Path
+    """A .safetensors file."""
+    encoder: Path
+    """Folder of the image encoder that the adapter was trained with."""
+    pictures: tuple[Picture, ...] = field(repr=False)
+    """At least one, of any size."""
+    weight: float = 1.0
+    combination: Literal["concat", "add", "subtract", "average", "norm_average"] = "concat"
+    """What becomes of several pictures."""
+    scaling: Literal["kv", "only_v", "kv_penalty_c", "k_mean_v_penalty_c"] = "kv"
+    """What the weight acts upon."""
+    weight_type: WeightType = "normal"
+    """How it is spread over the layers of the model."""
+    weight_composition: float = 1.0
+    """Weight of the layers of composition; only read with the weight types that name both style and composition."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +122,8 @@ class JobRequest:
     """In place of the model's own."""
     loras: tuple[Addition, ...] = ()
     """Of the model's family. One named twice has the sum of both weights."""
+    image_prompts: tuple[ImagePrompt, ...] = ()
+    """What leads it besides its prompts."""
     further_passes: tuple[Pass, ...] = ()
     """What follows on the pass that the request's own values describe, each from the latents of the one before."""
     refiner: Refiner | None = None
@@ -235,6 +261,6 @@ class EngineOptions:
     checkpoint_interval_s: float = 5.0
     """Seconds that a job runs between its checkpoints, at least."""
     additions_bytes: int = 2**30
-    """Budget for LoRAs and autoencoders that are kept for the next job."""
+    """Budget for LoRAs, autoencoders, IP-Adapters and image encoders that are kept for the next job."""
     preload: ModelReference | None = None
     """A model to load before the first job comes."""

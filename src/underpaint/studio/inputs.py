@@ -1,7 +1,7 @@
 """What a task is run again from after a crash: its request in the journal, and its pictures as files."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,8 @@ class Inputs:
         self._pictures = pictures
 
     def write_down(self, record: TaskRecord, prepared: Prepared) -> TaskRecord | None:
-        """Enter a task into the journal, with the seed image as it came and the mask. Blocks.
+        """Enter a task into the journal, with the seed image and the guide images as they came, and the
+        mask. Blocks.
 
         Returns:
             The task as the journal has it; None if it has another of that UUID.
@@ -45,11 +46,15 @@ class Inputs:
         if prepared.mask is not None and "outpaint" not in record.request:
             files["maskImage"] = encode_image(Image.fromarray(prepared.mask), format="PNG")
         kept = {name: self._put(data, record) for name, data in files.items()}
+        guides = [[self._put(data, record) for data in guide_files] for guide_files in prepared.guide_files]
         request = {**record.request, **{name: put.image_uuid for name, put in kept.items()}}
+        if guides:
+            request["ipAdapters"] = _with_guides(record.request["ipAdapters"], guides)
         record = replace(record, request=request)
-        if self._journal.accept(record, along=[put.record for put in kept.values()]):
+        puts = [*kept.values(), *(put for of_adapter in guides for put in of_adapter)]
+        if self._journal.accept(record, along=[put.record for put in puts]):
             return record
-        for put in kept.values():
+        for put in puts:
             self._pictures.take_back(put)
         return None
 
@@ -58,6 +63,9 @@ class Inputs:
         for name in _KEPT:
             if name in record.request:
                 await self._pictures.discard_seed(record.request[name])
+        for adapter in record.request.get("ipAdapters") or ():
+            for image_uuid in adapter["guideImages"]:
+                await self._pictures.discard_seed(image_uuid)
 
     def _put(self, data: bytes, record: TaskRecord) -> PutImage:
         format = sniff_format(data)
@@ -72,3 +80,16 @@ class Inputs:
             ttl_s=record.expires_s - time.time(),
             flush=record.asynchronous,
         )
+
+
+def _with_guides(
+    adapters: Sequence[Mapping[str, Any]], guides: Sequence[Sequence[PutImage]]
+) -> list[dict[str, Any]]:
+    """The IP-Adapters of a request, with kept files in place of their pictures."""
+    return [
+        {
+            **{name: value for name, value in adapter.items() if name != "guideImage"},
+            "guideImages": [put.image_uuid for put in puts],
+        }
+        for adapter, puts in zip(adapters, guides, strict=True)
+    ]

@@ -21,6 +21,7 @@ def picture_parameters(
         **({"refiner": _refiner(job, refiner)} if refiner else {}),
         **({"vae": job.vae.air} if job.vae else {}),
         **({"lora": [{"model": lora.air, "weight": lora.weight} for lora in job.loras]} if job.loras else {}),
+        **({"ipAdapters": _ip_adapters(job)} if job.image_prompts else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
     }
     return {
@@ -41,6 +42,21 @@ def picture_parameters(
 
 def _refiner(job: JobRequest, refiner: Refiner) -> dict[str, object]:
     return {"model": refiner.model, "startStep": refiner.steps_before(job.steps) + 1}
+
+
+def _ip_adapters(job: JobRequest) -> list[dict[str, object]]:
+    """Without the pictures themselves, as the seed image is not told either."""
+    return [
+        {
+            "model": prompt.air,
+            "weight": prompt.weight,
+            "combineMethod": prompt.combination,
+            "embedScaling": prompt.scaling,
+            "weightType": prompt.weight_type,
+            "weightComposition": prompt.weight_composition,
+        }
+        for prompt in job.image_prompts
+    ]
 
 
 def _passes(job: JobRequest) -> list[dict[str, object]]:

@@ -37,6 +37,7 @@ from underpaint.images import (
 )
 from underpaint.studio.links import Links
 from underpaint.wire import TaskError
+from underpaint.wire.errors import parameter_code
 
 Kind = Literal["upload", "result", "seed"]
 """`seed` is the seed image of a task, kept so that the task can be run again after a crash."""
@@ -156,7 +157,7 @@ class Pictures:
         formats: Collection[ImageFormat] = SEED_FORMATS,
     ) -> tuple[Made, bytes]:
         """What `make` makes of a picture that `read` reads, in the same thread, and the file as it came."""
-        code = f"invalid{parameter[0].upper()}{parameter[1:]}"
+        code = parameter_code("invalid", parameter)
 
         def decode_and_make() -> Made:
             return make(decode_image(data, limits=self._limits, formats=formats))

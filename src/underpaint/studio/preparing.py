@@ -1,8 +1,11 @@
 """What an imageInference task needs before it can run: its model's files, and its seed image at the right size."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -12,8 +15,9 @@ from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnrea
 from underpaint.catalog.additions import additional_model
 from underpaint.catalog.download import DownloadFailed, local_files
 from underpaint.catalog.entry import Category
+from underpaint.catalog.image_encoders import image_encoder_of
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.engine.messages import Addition, Mask, Picture, Refiner
+from underpaint.engine.messages import Addition, ImagePrompt, Mask, Picture, Refiner
 from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
@@ -26,6 +30,11 @@ from underpaint.studio.requests import (
 )
 from underpaint.wire import ImageInferenceTask, Outpaint, TaskError, WeightedModel
 from underpaint.wire.errors import parameter_code
+
+Found = TypeVar("Found")
+
+GUIDE_SIDE_PX = 1024
+"""Longest side of a guide image on its way to the engine: image encoders look at 224 x 224 pixels of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,9 @@ class Prepared:
     refiner: Refiner | None = None
     vae: Addition | None = None
     loras: tuple[Addition, ...] = ()
+    image_prompts: tuple[ImagePrompt, ...] = ()
+    guide_files: tuple[tuple[bytes, ...], ...] = ()
+    """Their pictures as they came."""
 
 
 class Preparation:
@@ -85,6 +97,7 @@ class Preparation:
         refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
         vae = await self._vae(task, entry)
         loras = await self._loras(task, entry)
+        adapters = await self._ip_adapters(task, entry)
         picture, seed_file = None, None
         if task.seed_image is not None:
             picture, seed_file = await self._pictures.read_as(
@@ -96,6 +109,7 @@ class Preparation:
             mask = await asyncio.to_thread(_fitted_mask, drawn, task)
         elif task.outpaint is not None:
             mask = await asyncio.to_thread(_mask_of_margins, task, task.outpaint)
+        image_prompts, guide_files = await self._image_prompts(task, adapters, owner)
         location = await _files_of(entry, parameter="model")
         refiner = None
         if task.refiner is not None and refiner_entry is not None:
@@ -112,6 +126,8 @@ class Preparation:
             refiner=refiner,
             vae=vae,
             loras=loras,
+            image_prompts=image_prompts,
+            guide_files=guide_files,
         )
 
     async def _vae(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> Addition | None:
@@ -139,13 +155,70 @@ class Preparation:
             ]
         )
 
+    async def _ip_adapters(
+        self, task: ImageInferenceTask, checkpoint: ModelEntry
+    ) -> Sequence[tuple[ModelEntry, Path, Path]]:
+        """Each with its file and the folder of its image encoder."""
+        if task.ip_adapters and not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].ip_adapters:
+            raise TaskError(
+                "unsupportedParameter",
+                f"'ipAdapters' is not supported by this server for models of {checkpoint.architecture}.",
+                parameter="ipAdapters",
+            )
+
+        def found(air: str) -> tuple[ModelEntry, Path, Path]:
+            entry, location = additional_model(self._catalog, air, "ipadapter", checkpoint=checkpoint)
+            return entry, location, image_encoder_of(entry, location)
+
+        return [
+            await self._looked_up(partial(found, asked.model), parameter=f"ipAdapters[{index}].model")
+            for index, asked in enumerate(task.ip_adapters)
+        ]
+
+    async def _image_prompts(
+        self, task: ImageInferenceTask, adapters: Sequence[tuple[ModelEntry, Path, Path]], owner: str
+    ) -> tuple[tuple[ImagePrompt, ...], tuple[tuple[bytes, ...], ...]]:
+        """What the engine is told of IP-Adapters, and the files of their pictures."""
+        prompts, files = [], []
+        for index, (asked, (entry, location, encoder)) in enumerate(
+            zip(task.ip_adapters, adapters, strict=True)
+        ):
+            read = [
+                await self._pictures.read_as(
+                    guide, _guide, parameter=_guide_place(index, number, len(asked.guide_images)), owner=owner
+                )
+                for number, guide in enumerate(asked.guide_images)
+            ]
+            files.append(tuple(file for _, file in read))
+            prompts.append(
+                ImagePrompt(
+                    air=entry.air,
+                    location=location,
+                    encoder=encoder,
+                    pictures=tuple(picture for picture, _ in read),
+                    weight=asked.weight,
+                    combination=asked.combine_method,
+                    scaling=asked.embed_scaling,
+                    weight_type=asked.weight_type,
+                    weight_composition=asked.weight_composition,
+                )
+            )
+        return tuple(prompts), tuple(files)
+
     async def _addition(
         self, asked: WeightedModel, category: Category, checkpoint: ModelEntry, *, parameter: str
     ) -> Addition:
+        entry, location = await self._looked_up(
+            partial(additional_model, self._catalog, asked.model, category, checkpoint=checkpoint),
+            parameter=parameter,
+        )
+        weight = asked.weight if asked.weight is not None else entry.default_weight
+        return Addition(air=entry.air, location=location, weight=1.0 if weight is None else weight)
+
+    async def _looked_up(self, look_up: Callable[[], Found], *, parameter: str) -> Found:
+        """What the catalog says about a model beside the task's own, in a thread, for it may download."""
         try:
-            entry, location = await asyncio.to_thread(
-                additional_model, self._catalog, asked.model, category, checkpoint=checkpoint
-            )
+            return await asyncio.to_thread(look_up)
         except (ModelNotInstalled, DownloadFailed) as missing:
             raise TaskError("modelNotReady", str(missing), parameter=parameter, type="string") from None
         except ModelListUnreadable as damaged:
@@ -153,8 +226,6 @@ class Preparation:
         except CatalogError as refusal:
             code = parameter_code("invalid", parameter)
             raise TaskError(code, str(refusal), parameter=parameter, type="string") from None
-        weight = asked.weight if asked.weight is not None else entry.default_weight
-        return Addition(air=entry.air, location=location, weight=1.0 if weight is None else weight)
 
     def _refiner(self, asked: wire.Refiner, entry: ModelEntry, steps: int) -> ModelEntry:
         """The model that takes over from `entry`."""
@@ -254,6 +325,18 @@ def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:
         return _extended(image, task, task.outpaint)
     fitted = fit_image(image, width_px=task.width, height_px=task.height, mode=task.fit)
     return np.asarray(fitted, dtype=np.uint8)
+
+
+def _guide(image: Image.Image) -> Picture:
+    if max(image.size) > GUIDE_SIDE_PX:
+        image = image.copy()
+        image.thumbnail((GUIDE_SIDE_PX, GUIDE_SIDE_PX), Image.Resampling.LANCZOS)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _guide_place(adapter: int, number: int, guides: int) -> str:
+    name = f"ipAdapters[{adapter}]"
+    return f"{name}.guideImages[{number}]" if guides > 1 else f"{name}.guideImage"
 
 
 def _fitted_mask(drawn: Image.Image, task: ImageInferenceTask) -> Mask:

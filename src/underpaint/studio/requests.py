@@ -6,7 +6,15 @@ from pathlib import Path
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.engine.messages import Addition, JobRequest, Mask, ModelReference, Picture, Refiner
+from underpaint.engine.messages import (
+    Addition,
+    ImagePrompt,
+    JobRequest,
+    Mask,
+    ModelReference,
+    Picture,
+    Refiner,
+)
 from underpaint.engine.messages import Pass as EnginePass
 from underpaint.wire import Pass, PromptWeighting
 
@@ -50,6 +58,7 @@ class Wishes:
     refiner: Refiner | None = None
     vae: Addition | None = None
     loras: tuple[Addition, ...] = ()
+    image_prompts: tuple[ImagePrompt, ...] = ()
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
     previews: bool = False
@@ -91,6 +100,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         refiner=wishes.refiner,
         vae=wishes.vae,
         loras=wishes.loras,
+        image_prompts=wishes.image_prompts,
         further_passes=tuple(further),
         previews=wishes.previews,
     )

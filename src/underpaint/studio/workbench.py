@@ -118,6 +118,7 @@ class Workbench:
             refiner=prepared.refiner,
             vae=prepared.vae,
             loras=prepared.loras,
+            image_prompts=prepared.image_prompts,
             passes=task.passes,
             previews=task.previews and on_progress is not None,
         )

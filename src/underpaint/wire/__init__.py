@@ -10,6 +10,7 @@ from underpaint.wire.image_inference import (
     ImageInferenceTask,
     Outpaint,
 )
+from underpaint.wire.ip_adapters import MAX_GUIDE_IMAGES, MAX_IP_ADAPTERS, IPAdapter
 from underpaint.wire.model_search import ModelSearchTask
 from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
@@ -45,6 +46,8 @@ __all__ = [
     "FLOW_SCHEDULER_NAMES",
     "ITEM_TYPES",
     "MAX_ADDITIONS",
+    "MAX_GUIDE_IMAGES",
+    "MAX_IP_ADAPTERS",
     "MAX_PASSES",
     "MAX_TASKS",
     "SCHEDULER_NAMES",
@@ -61,6 +64,7 @@ __all__ = [
     "FoundModel",
     "GetResponseTask",
     "GetTaskDetailsTask",
+    "IPAdapter",
     "ImageInferenceTask",
     "ImageResult",
     "ImageUploadTask",

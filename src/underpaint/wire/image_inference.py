@@ -10,6 +10,7 @@ from underpaint.wire.air import ModelIdentifier, OptionalModelIdentifier
 from underpaint.wire.delivery import PictureTask, PromptWeighting, documented_spelling
 from underpaint.wire.errors import TaskError, parameter_code
 from underpaint.wire.fields import Integer, OptionalInteger, WireModel
+from underpaint.wire.ip_adapters import MAX_IP_ADAPTERS, IPAdapter, fold_ip_adapters
 from underpaint.wire.parameters import (
     CACHE_SWITCHES,
     IGNORED_PARAMETERS,
@@ -92,6 +93,7 @@ class ImageInferenceTask(PictureTask):
         refiner: a second model for the last steps.
         vae: a VAE of the model's family that takes the place of the model's own.
         lora: LoRAs that act upon the model, up to 20; one named twice has the sum of both weights.
+        ip_adapters: pictures that lead this one, and the models by which they do, up to 8.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
         fit: how a seed image of another aspect ratio fills the picture: stretched to it, cut to it ("cover"),
@@ -162,6 +164,11 @@ class ImageInferenceTask(PictureTask):
     lora: tuple[WeightedModel, ...] = Field(
         default=(), max_length=MAX_ADDITIONS, description="LoRAs of the model's family that act together"
     )
+    ip_adapters: tuple[IPAdapter, ...] = Field(
+        default=(),
+        max_length=MAX_IP_ADAPTERS,
+        description="pictures that lead this one, and the IP-Adapters of the model's family by which they do",
+    )
     number_results: Integer = Field(default=1, ge=1, le=20, description="how many pictures")
     check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
     fit: Fit = Field(
@@ -187,6 +194,7 @@ class ImageInferenceTask(PictureTask):
         _fold_acceleration(folded)
         _fold_prompt_weighting(folded)
         fold_list(folded, "lora", WeightedModel)
+        fold_ip_adapters(folded)
         fold_list(folded, "passes", Pass)
         fold_object(folded, "outpaint", Outpaint)
         _check_outpaint(folded)

@@ -23,7 +23,6 @@ UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "lycoris": "LyCORIS models are not available",
         "embeddings": "textual inversion embeddings are not available",
         "controlNet": "ControlNet models are not available",
-        "ipAdapters": "IP-Adapters are not available",
         "puLID": "PuLID is not available",
         "pulid": "PuLID is not available",
         "acePlusPlus": "ACE++ is not available",
