@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from underpaint.diffusion.family import ModelLoadError
 from underpaint.diffusion.quiet import quiet_libraries
@@ -63,7 +64,15 @@ def loading(location: Path) -> Iterator[None]:
             yield
     except ModelLoadError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as failure:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as failure:
         raise ModelLoadError(f"{location.name} cannot be loaded: {failure}") from failure
 
 
