@@ -77,6 +77,8 @@ async def test_the_count_is_right_after_a_restart(open_workplace: Callable[..., 
     first = open_workplace(disk_budget_bytes=MEBI)
     item_of(await first.perform(upload(noise(550))))
     item_of(await first.perform(transformation()))
+    # The seed image goes after the reply.
+    await first.studio.drain(grace_s=10)
     again = open_workplace()
     assert await again.pictures.used_bytes() == await first.pictures.used_bytes()
     assert await again.pictures.used_bytes() == sum(path.stat().st_size for path in files(again))
