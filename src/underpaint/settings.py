@@ -65,6 +65,11 @@ class Settings(BaseModel):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         "auto", description="Precision of the weights; auto is float16 on a GPU and float32 on a CPU."
     )
+    executor: Literal["eager", "openvino"] = Field(
+        "eager",
+        description="What runs the passes of Stable Diffusion: PyTorch as it is, or OpenVINO, which is faster on a CPU "
+        "(`pip install 'underpaint[openvino]'`), with dtype float32 or bfloat16.",
+    )
     threads: int | None = Field(
         None, ge=1, description="CPU threads of the engine; by default one for each core."
     )

@@ -3,12 +3,13 @@
 diffusers and transformers supply the networks. diffusers' pipelines are the reference that the tests hold this to.
 """
 
+import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from underpaint.diffusion.ip_adapter import IPAdapter, load_ip_adapter, prompted
 from underpaint.diffusion.loading import PipelineLayout, load_pipeline
 from underpaint.diffusion.lora import Lora, Loras, adapted, load_lora
 from underpaint.diffusion.masking import Mask, latent_mask
+from underpaint.diffusion.openvino_unet import OpenVinoUnet
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
 
@@ -43,6 +45,8 @@ class StableDiffusion:
     def __init__(self, pipeline: Any, *, device: torch.device) -> None:
         self._text = self._load_text(pipeline, device)
         self._unet: Any = pipeline.unet.to(device).to(memory_format=torch.channels_last).eval()
+        self._denoise: Callable[..., Any] = self._unet
+        self.executor: Literal["eager", "openvino"] = "eager"
         self._autoencoder = self._load_autoencoder(pipeline, device)
         encoders = {name: getattr(pipeline, name) for name in self.layout.text_encoders}
         self._text_networks = {name: encoder for name, encoder in encoders.items() if encoder is not None}
@@ -139,27 +143,59 @@ class StableDiffusion:
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:
         """See `Family.predict`."""
-        taken = [row.latents if row.beside is None else torch.cat([row.latents, row.beside]) for row in rows]
-        latents = torch.stack(taken).to(self._device, self._dtype)
-        timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32, device=self._device)
-        prompts = torch.stack([row.prompt.hidden_states for row in rows])
-        guidance = None
-        if width := self._unet.config.time_cond_proj_dim:
-            scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
-            guidance = embed_guidance(scales - 1.0, int(width)).to(self._device, self._dtype)
+        inputs = self._inputs(rows)
+        # The compiled form knows nothing of what is hung on the network.
+        plain = not any(row.loras or row.image_prompts for row in rows)
         with (
             adapted(self._unet, "unet", [row.loras for row in rows]),
             prompted(self._unet, [row.image_prompts for row in rows]),
         ):
-            predicted: Tensor = self._unet(
-                latents.contiguous(memory_format=torch.channels_last),
-                timesteps,
-                encoder_hidden_states=prompts,
-                timestep_cond=guidance,
-                added_cond_kwargs=self._added_conditions(rows),
-                return_dict=False,
-            )[0]
+            predicted: Tensor = (self._denoise if plain else self._unet)(**inputs, return_dict=False)[0]
         return predicted.float().cpu()
+
+    def prepare_openvino(self, precision: torch.dtype) -> Callable[[], None]:
+        """Have passes run in OpenVINO from some time on.
+
+        Returns:
+            What makes it ready, which takes seconds and may run in a thread beside passes. It raises what
+            `OpenVinoUnet` raises, and then nothing has changed.
+        """
+        scale = 2 ** len(self._unet.config.block_out_channels)
+        empty = Row(
+            latents=torch.zeros(int(self._unet.config.in_channels), scale, scale),
+            timestep=1.0,
+            prompt=self.encode_prompt(""),
+            guidance_scale=1.0,
+        )
+        # Outside of inference mode, in which no model can be converted.
+        example = {name: _cloned(value) for name, value in self._inputs([empty, empty]).items()}
+
+        # Passes of requests hang LoRAs on the network meanwhile: what is converted is another one, on the same weights.
+        shared = {id(each): each for each in (*self._unet.parameters(), *self._unet.buffers())}
+        unet = copy.deepcopy(self._unet, shared)
+
+        def make() -> None:
+            self._denoise = OpenVinoUnet(unet, example, precision=precision)
+            self.executor = "openvino"
+
+        return make
+
+    def _inputs(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """What the UNet takes for these rows, by name."""
+        taken = [row.latents if row.beside is None else torch.cat([row.latents, row.beside]) for row in rows]
+        latents = torch.stack(taken).to(self._device, self._dtype)
+        timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32, device=self._device)
+        guidance = None
+        if width := self._unet.config.time_cond_proj_dim:
+            scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
+            guidance = embed_guidance(scales - 1.0, int(width)).to(self._device, self._dtype)
+        return {
+            "sample": latents.contiguous(memory_format=torch.channels_last),
+            "timestep": timesteps,
+            "encoder_hidden_states": torch.stack([row.prompt.hidden_states for row in rows]),
+            "timestep_cond": guidance,
+            "added_cond_kwargs": self._added_conditions(rows),
+        }
 
     def _added_conditions(self, rows: Sequence[Row]) -> Mapping[str, Tensor] | None:
         """What the UNet is told besides prompts and timesteps, each (rows, ...)."""
@@ -202,6 +238,13 @@ class StableDiffusion:
         scheduler = DDPMScheduler.from_config(self.scheduler_config)
         cumulated: NDArray[np.float64] = scheduler.alphas_cumprod.double().numpy()
         return cumulated
+
+
+def _cloned(value: Any) -> Any:
+    """Inputs of a UNet that were not made in inference mode."""
+    if isinstance(value, Mapping):
+        return {name: _cloned(each) for name, each in value.items()}
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def embed_guidance(scales: Tensor, width: int) -> Tensor:

@@ -53,6 +53,7 @@ class Checkpoints:
             device.type,
             dtype,
             options.strict_rows,
+            options.executor,
         )
         self._prints: dict[str, str] = {}
         self._writer: _Writer | None = None

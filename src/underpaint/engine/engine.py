@@ -19,6 +19,7 @@ from underpaint.engine.checkpoints import Checkpoints
 from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
+from underpaint.engine.executors import Executors, executor_of
 from underpaint.engine.job import Job, Trajectory
 from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory
 from underpaint.engine.messages import (
@@ -74,12 +75,16 @@ class Engine:
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
         dtype = choose_dtype(options.dtype, self.device)
+        executors = Executors(options, device=self.device, dtype=dtype)
+        self._compiles = executors.chosen != "eager"
         self._checkpoints = Checkpoints(options, self.device, dtype)
         self._checkpoint_interval_s = options.checkpoint_interval_s
         self._additions = LoadedAdditions(options.additions_bytes)
         self._models = LoadedModels(
             device=self.device,
-            dtype=dtype,
+            dtype=executors.weights_dtype,
+            copies=executors.copies,
+            on_load=executors.take,
             budget_bytes=options.models_bytes,
             on_drop=self._forget,
         )
@@ -138,7 +143,7 @@ class Engine:
         return [
             Candidate(
                 job_id=job_id,
-                group=job.group,
+                group=self._group(job),
                 rows=job.row_count,
                 forwards_left=job.forwards_left,
                 passes_waited=job.passes_waited,
@@ -147,6 +152,11 @@ class Engine:
             )
             for job_id, job in self._jobs.items()
         ]
+
+    def _group(self, job: Job) -> Hashable:
+        """What jobs must have in common to share a pass, as far as it is known before their prompts are encoded."""
+        # Under a compiled executor LoRAs run in PyTorch; a neighbour must not be drawn there with them.
+        return (job.group, self._compiles and bool(job.request.loras))
 
     def _row_limit(self, group: Hashable) -> int:
         if self._strict_rows is not None:
@@ -292,7 +302,7 @@ class Engine:
         else:
             predicted = model.predict(rows)
         seconds = time.monotonic() - started_s
-        self._profile.record(job.group, len(rows), seconds)
+        self._profile.record(self._group(job), len(rows), seconds)
         self._vitals.count(len(rows), seconds)
         return predicted
 
@@ -310,7 +320,14 @@ class Engine:
         picture = _trajectory(job).paint(model)
         self._checkpoints.forget(job.request)
         del self._jobs[job.request.job_id]
-        self._emit(Finished(job_id=job.request.job_id, picture=picture, steps_run=job.steps))
+        self._emit(
+            Finished(
+                job_id=job.request.job_id,
+                picture=picture,
+                steps_run=job.steps,
+                executor=executor_of(model),
+            )
+        )
 
     def _report(self, job: Job, *, loading: bool = False, preview: Picture | None = None) -> None:
         done = 0 if job.trajectory is None else job.trajectory.steps_done

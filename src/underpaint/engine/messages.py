@@ -172,6 +172,9 @@ class Estimates:
     """By job."""
 
 
+Executor = Literal["eager", "openvino"]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finished:
     """A job's picture."""
@@ -179,6 +182,8 @@ class Finished:
     job_id: str
     picture: Picture = field(repr=False)
     steps_run: int
+    executor: Executor = "eager"
+    """What ran its passes, its last one if they differ: the compiled form of a model comes when it is ready."""
 
 
 FailureCode = Literal["modelLoad", "outOfMemory", "crashed", "failed", "cancelled", "stopping"]
@@ -250,6 +255,8 @@ class EngineOptions:
     """CPU threads; None for one for each core."""
     models_bytes: int | None = None
     """Memory for the weights of models; None for half of what the device has. One model is always loaded."""
+    executor: Executor = "eager"
+    """What runs the passes, where it can: PyTorch as it is, or OpenVINO on a CPU."""
     max_rows: int = 8
     """Most rows in one forward pass."""
     strict_rows: int | None = None

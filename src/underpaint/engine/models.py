@@ -28,7 +28,9 @@ class LoadedModels:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        copies: int = 1,
         budget_bytes: int | None = None,
+        on_load: Callable[[Family, str], None] = lambda model, name: None,
         on_drop: Callable[[ModelReference], None] = lambda _: None,
     ) -> None:
         """Start without any.
@@ -36,8 +38,10 @@ class LoadedModels:
         Args:
             device: where they go.
             dtype: precision of their weights.
+            copies: how often the weights of each are in memory.
             budget_bytes: of all their weights; a model that alone takes more stays alone. None for half of what the
                 device has.
+            on_load: called with each that comes, and its name.
             on_drop: called with each that goes.
         """
         self._device = device
@@ -45,6 +49,8 @@ class LoadedModels:
         self._budget_bytes = (
             int(total_bytes(device) * DEFAULT_SHARE) if budget_bytes is None else budget_bytes
         )
+        self._copies = copies
+        self._on_load = on_load
         self._on_drop = on_drop
         self._models: OrderedDict[ModelReference, Family] = OrderedDict()
         self._sizes: dict[ModelReference, int] = {}
@@ -66,7 +72,7 @@ class LoadedModels:
         if reference in self._models:
             self._models.move_to_end(reference)
             return self._models[reference]
-        size = weights_bytes(reference.location, self._dtype, config=reference.config)
+        size = weights_bytes(reference.location, self._dtype, config=reference.config) * self._copies
         self._make_room(size, reference.location.name)
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture].load_class()
@@ -81,6 +87,7 @@ class LoadedModels:
         log.info(
             "loaded %s in %.1f s, %s", reference.location.name, time.monotonic() - started, readable(size)
         )
+        self._on_load(model, reference.location.name)
         self._models[reference] = model
         self._sizes[reference] = size
         return model

@@ -36,6 +36,7 @@ def picture_parameters(
         **said,
         "width": job.width_px,
         "height": job.height_px,
+        "executor": finished.executor,
         "version": __version__,
     }
 

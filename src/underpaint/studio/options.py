@@ -12,6 +12,7 @@ def engine_options(settings: Settings, *, preload: ModelReference | None = None)
     return EngineOptions(
         device=settings.device,
         dtype=settings.dtype,
+        executor=settings.executor,
         threads=settings.threads,
         models_bytes=settings.models_bytes,
         max_rows=settings.max_rows,
