@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.sides import Asked, Ours, options_of, photo, report, spread
+from benchmarks.sides import Asked, Ours, engine_options_of, options_of, photo, report, spread
 
 WANTED_EXTRA_FORWARDS = 3.0
 WANTED_LATER = 0.25
@@ -148,7 +148,7 @@ def main() -> None:
     options.add_argument("--max-rows", type=int, default=8, help="most rows of a forward pass")
     wanted = options.parse_args()
 
-    ours = Ours(wanted.model, threads=wanted.threads, max_rows=wanted.max_rows)
+    ours = Ours(wanted.model, **engine_options_of(wanted), max_rows=wanted.max_rows)
     companies = {
         f"{size}, {owners}": company(ours, wanted, short_px=short_px, one_owner=one_owner)
         for size, short_px in (("same size", wanted.size), ("another size", wanted.other_size))

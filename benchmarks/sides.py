@@ -28,6 +28,7 @@ from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.embedded import checkpoint_dir
 from underpaint.engine.engine import Engine
+from underpaint.engine.executors import executor_of
 from underpaint.engine.messages import (
     EngineOptions,
     Event,
@@ -70,6 +71,9 @@ class Asked:
         )
 
 
+LONGEST_PREPARATION_S = 600.0
+
+
 def photo(size_px: int, number: int = 0) -> Picture:
     """A picture with slopes, shapes and grain; another one for every number."""
     dice = np.random.default_rng(number)
@@ -91,6 +95,7 @@ class Ours:
         self.model = ModelReference(architecture="sd1x", location=model)
         self.finished: dict[str, Finished] = {}
         self.engine = Engine(EngineOptions(preload=self.model, **options), emit=self._hear)
+        self._wait_for(options.get("executor", "eager"))
         self._count = 0
 
     def submit(self, *asked: Asked, owner: str = "benchmark") -> list[str]:
@@ -105,6 +110,15 @@ class Ours:
         while self.engine.busy:
             self.engine.tick()
         return [self.finished.pop(job_id) for job_id in job_ids]
+
+    def _wait_for(self, executor: str) -> None:
+        """Until what was asked for runs the passes, and not PyTorch in the meantime."""
+        model = self.engine.model(self.model)
+        give_up_s = time.monotonic() + LONGEST_PREPARATION_S
+        while executor_of(model) != executor:
+            if time.monotonic() > give_up_s:
+                raise RuntimeError(f"{executor} does not run this model; the log says why")
+            time.sleep(0.1)
 
     def _job(self, asked: Asked, owner: str) -> JobRequest:
         self._count += 1
@@ -213,9 +227,18 @@ def options_of(description: str | None, *, rounds: int | None = None) -> argpars
         "--model", type=Path, default=EMBEDDED_MODEL, help="a diffusers folder; else the embedded model"
     )
     options.add_argument("--threads", type=int, default=None, help="CPU threads of torch; else one a core")
+    options.add_argument("--executor", choices=("eager", "openvino"), default="eager", help="of the engine")
+    options.add_argument(
+        "--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the engine"
+    )
     if rounds is not None:
         options.add_argument("--rounds", type=int, default=rounds)
     return options
+
+
+def engine_options_of(wanted: argparse.Namespace) -> dict[str, Any]:
+    """What the options say of the engine, for `Ours`."""
+    return {"threads": wanted.threads, "executor": wanted.executor, "dtype": wanted.dtype}
 
 
 def report(name: str, *, line: str, met: Mapping[str, bool], **figures: object) -> None:

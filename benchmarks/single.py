@@ -12,6 +12,7 @@ from benchmarks.sides import (
     Asked,
     Ours,
     Theirs,
+    engine_options_of,
     in_turns,
     options_of,
     photo,
@@ -37,7 +38,7 @@ def main() -> None:
     options.add_argument("--limit", type=float, default=120.0, help="seconds after which no round begins")
     wanted = options.parse_args()
 
-    measure(wanted, Ours(wanted.model, threads=wanted.threads))
+    measure(wanted, Ours(wanted.model, **engine_options_of(wanted)))
 
 
 def measure(wanted: argparse.Namespace, ours: Ours) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.sides import EMBEDDED_MODEL, Asked, Ours, options_of, report
+from benchmarks.sides import EMBEDDED_MODEL, Asked, Ours, engine_options_of, options_of, report
 from underpaint.engine.messages import Picture
 from underpaint.images import fit_image
 
@@ -89,7 +89,7 @@ def sweep(ours: Ours, asked: Asked, *, strengths: Sequence[float], seeds: int) -
 
 def measure(wanted: argparse.Namespace) -> None:
     """Run the sweeps and report."""
-    ours = Ours(wanted.model, threads=wanted.threads)
+    ours = Ours(wanted.model, **engine_options_of(wanted))
     count = round(1.0 / wanted.step)
     strengths = [number / count for number in range(count + 1)]
     sweeps = {}

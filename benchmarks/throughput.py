@@ -10,6 +10,7 @@ from benchmarks.sides import (
     Asked,
     Ours,
     Theirs,
+    engine_options_of,
     in_turns,
     options_of,
     photo,
@@ -50,7 +51,7 @@ def main() -> None:
     options.add_argument("--limit", type=float, default=90.0, help="seconds after which no round begins")
     wanted = options.parse_args()
 
-    measure(wanted, Ours(wanted.model, threads=wanted.threads, max_rows=wanted.max_rows))
+    measure(wanted, Ours(wanted.model, **engine_options_of(wanted), max_rows=wanted.max_rows))
 
 
 def measure(wanted: argparse.Namespace, ours: Ours) -> None:

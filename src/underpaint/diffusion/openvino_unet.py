@@ -1,6 +1,6 @@
 """A UNet's forward pass in OpenVINO, which on a CPU takes less time for it than PyTorch does.
 
-docs/decisions/013 has the figures, and why not torch.compile.
+docs/decisions/015 has the figures, and why not torch.compile.
 """
 
 import sys
@@ -53,7 +53,7 @@ class OpenVinoUnet:
             RuntimeError: it cannot run this UNet.
         """
         openvino = require_openvino()
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         inputs = _flattened(example)
         self._names = tuple(inputs)
         shapes = [

@@ -95,6 +95,10 @@ class Engine:
                 # Jobs that want it will say so; others are not held up.
                 log.error("the model to preload is not usable: %s", failure)
 
+    def model(self, reference: ModelReference) -> Family:
+        """A model, loaded if it is not yet; for measuring."""
+        return self._models.get(reference)
+
     @property
     def busy(self) -> bool:
         """Whether a job is unfinished."""
