@@ -30,6 +30,7 @@ from underpaint.embedded import checkpoint_dir
 from underpaint.engine.engine import Engine
 from underpaint.engine.executors import executor_of
 from underpaint.engine.messages import (
+    DeepCache,
     EngineOptions,
     Event,
     Failed,
@@ -54,6 +55,8 @@ class Asked:
     guidance_scale: float = 7.0
     scheduler: str = "Default"
     seed: int = 1
+    deep_cache: DeepCache | None = None
+    """Only the engine has it."""
     picture: Picture = field(repr=False)
     """`size_px` wide and high."""
 
@@ -136,6 +139,7 @@ class Ours:
             seed=asked.seed,
             strength=asked.strength,
             picture=asked.picture,
+            deep_cache=asked.deep_cache,
         )
 
     def _hear(self, event: Event) -> None:

@@ -108,6 +108,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "vae": None,
         "lora": (),
         "ip_adapters": (),
+        "accelerator_options": None,
         "number_results": 1,
         "check_nsfw": False,
         "fit": "stretch",
@@ -752,8 +753,6 @@ CHANGES_THE_PICTURE: dict[str, object] = {
     "resolution": "1k",
     "trueCFGScale": 4.0,
     "usePromptWeighting": True,
-    "acceleration": "high",
-    "acceleratorOptions": {"teaCache": True},
     "advancedFeatures": {"layerDiffuse": True},
     "layerDiffuse": True,
     "hiresFix": True,
@@ -773,6 +772,56 @@ def test_what_would_change_the_picture_is_refused_and_not_ignored(parameter: str
     assert error["code"] == "unsupportedParameter"
     assert error["parameter"] == parameter
     assert UNSUPPORTED_PARAMETERS[parameter] in str(error["message"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "interval", "branch"),
+    [
+        ({"acceleratorOptions": {"deepCache": True}}, 3, 0),
+        ({"acceleratorOptions": {"deepCache": True, "deepCacheInterval": 4, "deepCacheBranchId": 1}}, 4, 1),
+        ({"acceleration": "low"}, 2, 0),
+        ({"acceleration": "medium"}, 3, 0),
+        ({"acceleration": "high"}, 5, 0),
+        ({"acceleration": "high", "acceleratorOptions": {"deepCacheInterval": 2, "teaCache": None}}, 2, 0),
+    ],
+)
+def test_shortcuts_are_what_the_preset_and_over_it_the_options_say(
+    asked: dict[str, object], interval: int, branch: int
+) -> None:
+    options = inference(**asked).accelerator_options
+    assert options is not None
+    assert options.deep_cache
+    assert (options.deep_cache_interval, options.deep_cache_branch_id) == (interval, branch)
+
+
+def test_options_can_switch_off_what_the_preset_switches_on() -> None:
+    assert inference(acceleration="high", acceleratorOptions={"deepCache": False}) == inference()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "member"),
+    [
+        ({"teaCache": True}, "unsupportedParameter", "teaCache"),
+        ({"fbCache": True, "deepCache": True}, "unsupportedParameter", "fbCache"),
+        ({"deepCache": True, "cacheStartStep": 3}, "unsupportedParameter", "cacheStartStep"),
+        (
+            {"deepCache": True, "deepCacheInterval": 0},
+            "invalidAcceleratorOptionsDeepCacheInterval",
+            "deepCacheInterval",
+        ),
+        (
+            {"deepCache": True, "deepCacheBranchId": -1},
+            "invalidAcceleratorOptionsDeepCacheBranchId",
+            "deepCacheBranchId",
+        ),
+        ({"deepCash": True}, "unknownParameter", "deepCash"),
+    ],
+)
+def test_shortcuts_that_are_not_to_be_had_are_refused_by_their_place(
+    options: dict[str, object], code: str, member: str
+) -> None:
+    error = refusal(MINIMAL | {"acceleratorOptions": options})
+    assert (error["code"], error["parameter"]) == (code, f"acceleratorOptions.{member}")
 
 
 @pytest.mark.parametrize(

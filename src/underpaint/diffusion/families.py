@@ -35,6 +35,8 @@ class FamilyEntry:
     """Whether its models take another autoencoder than their own (`diffusion.autoencoder.TakesAutoencoders`)."""
     ip_adapters: bool = False
     """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`)."""
+    has_unet: bool = True
+    """Whether its denoising model is a UNet, for which there is DeepCache."""
     types: frozenset[str] = frozenset({"base"})
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     without_strength: frozenset[str] = frozenset()
@@ -78,6 +80,7 @@ _FLUX = FamilyEntry(
     schedulers=FLOW_SCHEDULERS,
     prompt_weightings=frozenset({"sdEmbeds"}),
     skips_clip_layers=False,
+    has_unet=False,
 )
 _FROM_THE_END = {"timestep_spacing": "trailing"}
 """Steps counted from the noise: Lin et al., arXiv:2305.08891, section 3.3. With a few steps, all the difference."""

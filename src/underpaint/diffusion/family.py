@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.deep_cache import DeepFeatures
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.masking import Mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
@@ -39,6 +40,8 @@ class Row:
     """(channels, height, width) that go in beside the latents, unscaled: for models that see the mask."""
     image_prompts: "ImagePrompts" = ()
     """The same."""
+    deep: DeepFeatures | None = None
+    """Deep features of earlier passes, to use or to set; only of requests for DeepCache, and of models with a UNet."""
 
 
 class Family(Protocol):

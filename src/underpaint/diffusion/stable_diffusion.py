@@ -18,6 +18,7 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText, joined, match_by_windows
+from underpaint.diffusion.deep_cache import shallow_pass, whole_pass
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.image_encoder import ImageEncoder
@@ -150,8 +151,23 @@ class StableDiffusion:
             adapted(self._unet, "unet", [row.loras for row in rows]),
             prompted(self._unet, [row.image_prompts for row in rows]),
         ):
-            predicted: Tensor = (self._denoise if plain else self._unet)(**inputs, return_dict=False)[0]
+            if rows[0].deep is not None:
+                predicted = self._predict_with_deep_cache(rows, inputs, branch=rows[0].deep.branch)
+            else:
+                predicted = (self._denoise if plain else self._unet)(**inputs, return_dict=False)[0]
         return predicted.float().cpu()
+
+    def _predict_with_deep_cache(
+        self, rows: Sequence[Row], inputs: Mapping[str, Any], *, branch: int
+    ) -> Tensor:
+        held = [row.deep for row in rows if row.deep is not None]
+        known = [deep.values for deep in held if deep.values is not None and not deep.due]
+        if known:
+            return shallow_pass(self._unet, inputs, branch=branch, features=torch.stack(known))
+        predicted, features = whole_pass(self._unet, inputs, branch=branch)
+        for deep, values in zip(held, features, strict=True):
+            deep.values = values
+        return predicted
 
     def prepare_openvino(self, precision: torch.dtype) -> Callable[[], None]:
         """Have passes run in OpenVINO from some time on.

@@ -159,8 +159,8 @@ class Engine:
 
     def _group(self, job: Job) -> Hashable:
         """What jobs must have in common to share a pass, as far as it is known before their prompts are encoded."""
-        # Under a compiled executor LoRAs run in PyTorch; a neighbour must not be drawn there with them.
-        return (job.group, self._compiles and bool(job.request.loras))
+        # Beside a compiled executor, LoRAs and image prompts run in PyTorch; no neighbour is drawn there with them.
+        return (job.group, self._compiles and bool(job.request.loras or job.request.image_prompts))
 
     def _row_limit(self, group: Hashable) -> int:
         if self._strict_rows is not None:

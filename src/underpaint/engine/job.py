@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
+from underpaint.diffusion.deep_cache import DeepFeatures
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
@@ -22,7 +23,7 @@ from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.additions import LoadedAdditions, RowPrompts
 from underpaint.engine.encodings import ByteBudgetCache
-from underpaint.engine.messages import JobRequest, Mask, ModelReference, Pass
+from underpaint.engine.messages import DeepCache, JobRequest, Mask, ModelReference, Pass
 
 TILE_OVERLAP = 4
 """Tiles share this fraction of their side with the next one, at least: a quarter."""
@@ -71,6 +72,16 @@ class _Leg:
         self.loras = loras
         self.image_prompts = image_prompts
         self.prompts = _encoded_prompts(asked, request, model, encodings, loras)
+        cache = _deep_cache(request)
+        self._interval = 1 if cache is None else cache.interval
+        self.deep = [] if cache is None else [DeepFeatures(branch=cache.branch) for _ in self.prompts]
+        """One for each row."""
+
+    @property
+    def runs_whole(self) -> bool:
+        """Whether the next evaluation runs the whole model."""
+        evaluated = self.sampler.forwards - self.sampler.forwards_left
+        return evaluated % self._interval == 0
 
 
 class Trajectory:
@@ -213,6 +224,11 @@ class Trajectory:
         return len(self._leg.prompts)
 
     @property
+    def shortcut(self) -> tuple[int, bool] | None:
+        """Under DeepCache its branch, and whether the next pass is a whole one."""
+        return (self._leg.deep[0].branch, self._leg.runs_whole) if self._leg.deep else None
+
+    @property
     def tokens(self) -> int:
         """Length of its encoded prompts; only prompts of one length fit into one forward pass."""
         return self._leg.prompts[0].tokens
@@ -228,6 +244,8 @@ class Trajectory:
             scaled = self._tiles.cut(scaled, self._gathered.number)
             beside = None if beside is None else self._tiles.cut(beside, self._gathered.number)
         timestep = sampler.timestep
+        for deep in self._leg.deep:
+            deep.due = self._leg.runs_whole
         return [
             Row(
                 latents=scaled,
@@ -238,6 +256,7 @@ class Trajectory:
                 loras=self._leg.loras,
                 beside=beside,
                 image_prompts=self._leg.image_prompts[position > 0],
+                deep=self._leg.deep[position] if self._leg.deep else None,
             )
             for position, prompt in enumerate(self._leg.prompts)
         ]
@@ -287,6 +306,7 @@ class Trajectory:
             "latents": self._latents,
             "noise": None if self._kept is None else self._kept.noise,
             "sampler": self._leg.sampler.state(),
+            "deep": [deep.values for deep in self._leg.deep],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -301,6 +321,8 @@ class Trajectory:
             self._refiner_state = state["sampler"]
         else:
             self._leg.sampler.restore(state["sampler"])
+            for deep, values in zip(self._leg.deep, state["deep"], strict=True):
+                deep.values = values
 
     def _next_leg(self) -> None:
         self._steps_behind += self._leg.sampler.steps
@@ -351,8 +373,13 @@ class Job:
     @property
     def group(self) -> tuple[object, ...]:
         """Jobs of equal groups can share a forward pass if their prompts, too, are of one length."""
+        if self.trajectory is not None:
+            shortcut = self.trajectory.shortcut
+        else:
+            cache = _deep_cache(self.request)
+            shortcut = None if cache is None else (cache.branch, True)
         tile_px = self.request.tile_px
-        return (self.model, tile_px or self.request.width_px, tile_px or self.request.height_px)
+        return (self.model, tile_px or self.request.width_px, tile_px or self.request.height_px, shortcut)
 
     @property
     def model(self) -> ModelReference:
@@ -394,6 +421,11 @@ def _tile_count(request: JobRequest) -> int:
         height=request.height_px, width=request.width_px, side=request.tile_px, overlap=overlap
     )
     return len(tiles.corners)
+
+
+def _deep_cache(request: JobRequest) -> DeepCache | None:
+    """Not for pictures in tiles, each of which has deep layers of its own."""
+    return request.deep_cache if request.tile_px is None else None
 
 
 def steps_of(asked: Pass) -> int:

@@ -84,6 +84,16 @@ class Refiner:
     """Steps of the whole schedule before it, at least 1 and less than all."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeepCache:
+    """Ma et al., arXiv:2312.00858."""
+
+    interval: int
+    """One model evaluation in so many runs the whole UNet, at least 1."""
+    branch: int
+    """From which skip connection on layers are deep; 0 the outermost, and beyond the last one the last."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JobRequest:
     """One picture to make. Everything is decided: no defaults are left to the engine."""
@@ -128,6 +138,8 @@ class JobRequest:
     """What follows on the pass that the request's own values describe, each from the latents of the one before."""
     refiner: Refiner | None = None
     """Only with a single pass."""
+    deep_cache: DeepCache | None = None
+    """Whether most steps take the deep layers of a UNet from an earlier one; only for families with a UNet."""
     previews: bool = False
     """Whether progress carries small pictures of what is coming."""
     checkpoint: str | None = None

@@ -2,7 +2,7 @@
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.messages import Finished, JobRequest
+from underpaint.engine.messages import DeepCache, Finished, JobRequest
 from underpaint.version import __version__
 from underpaint.wire import Refiner
 
@@ -22,6 +22,7 @@ def picture_parameters(
         **({"vae": job.vae.air} if job.vae else {}),
         **({"lora": [{"model": lora.air, "weight": lora.weight} for lora in job.loras]} if job.loras else {}),
         **({"ipAdapters": _ip_adapters(job)} if job.image_prompts else {}),
+        **({"acceleratorOptions": _shortcuts(job.deep_cache)} if job.deep_cache else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
     }
     return {
@@ -39,6 +40,10 @@ def picture_parameters(
         "executor": finished.executor,
         "version": __version__,
     }
+
+
+def _shortcuts(cache: DeepCache) -> dict[str, object]:
+    return {"deepCache": True, "deepCacheInterval": cache.interval, "deepCacheBranchId": cache.branch}
 
 
 def _refiner(job: JobRequest, refiner: Refiner) -> dict[str, object]:

@@ -93,6 +93,7 @@ class Preparation:
                 _check_scheduler(f"passes[{index}].scheduler", each.scheduler, entry)
         _check_text(task, entry)
         _check_pictures(task, entry)
+        _check_acceleration(task, entry)
         steps = task.steps or entry.defaults.steps
         refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
         vae = await self._vae(task, entry)
@@ -283,6 +284,15 @@ def _check_pictures(task: ImageInferenceTask, entry: ModelEntry) -> None:
                 f"'{name}' cannot be used with {entry.name}.",
                 parameter=[name, "model"],
             )
+
+
+def _check_acceleration(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    if task.accelerator_options is not None and not FAMILY_OF_ARCHITECTURE[entry.architecture].has_unet:
+        raise TaskError(
+            "incompatibleParameters",
+            f"'acceleratorOptions.deepCache' is for models with a UNet, and {entry.air} is {entry.architecture}.",
+            parameter=["acceleratorOptions.deepCache", "model"],
+        )
 
 
 def _check_text(task: ImageInferenceTask, entry: ModelEntry) -> None:

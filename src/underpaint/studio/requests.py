@@ -8,6 +8,7 @@ from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine.messages import (
     Addition,
+    DeepCache,
     ImagePrompt,
     JobRequest,
     Mask,
@@ -16,7 +17,7 @@ from underpaint.engine.messages import (
     Refiner,
 )
 from underpaint.engine.messages import Pass as EnginePass
-from underpaint.wire import Pass, PromptWeighting
+from underpaint.wire import AcceleratorOptions, Pass, PromptWeighting
 
 RUNNABLE_ARCHITECTURES = {name: family.types for name, family in FAMILY_OF_ARCHITECTURE.items()}
 """Architectures that the engine can run, by the catalogue's names, each with the types of checkpoints that it can."""
@@ -59,6 +60,7 @@ class Wishes:
     vae: Addition | None = None
     loras: tuple[Addition, ...] = ()
     image_prompts: tuple[ImagePrompt, ...] = ()
+    deep_cache: DeepCache | None = None
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
     previews: bool = False
@@ -101,6 +103,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         vae=wishes.vae,
         loras=wishes.loras,
         image_prompts=wishes.image_prompts,
+        deep_cache=wishes.deep_cache,
         further_passes=tuple(further),
         previews=wishes.previews,
     )
@@ -111,6 +114,13 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
             for k in range(1, wishes.results)
         ),
     )
+
+
+def deep_cache(options: AcceleratorOptions | None) -> DeepCache | None:
+    """What a task says of it, for the engine; None where it is off."""
+    if options is None or not options.deep_cache:
+        return None
+    return DeepCache(interval=options.deep_cache_interval, branch=options.deep_cache_branch_id)
 
 
 def model_reference(entry: ModelEntry, location: Path) -> ModelReference:

@@ -25,7 +25,7 @@ from underpaint.studio.outcomes import Outcomes
 from underpaint.studio.outlook import Outlook
 from underpaint.studio.preparing import Prepared
 from underpaint.studio.progress import OnProgress, Reporter
-from underpaint.studio.requests import Wishes, job_requests
+from underpaint.studio.requests import Wishes, deep_cache, job_requests
 from underpaint.studio.room import Place
 from underpaint.studio.run import Run
 from underpaint.wire import ImageInferenceTask, TaskError
@@ -119,6 +119,7 @@ class Workbench:
             vae=prepared.vae,
             loras=prepared.loras,
             image_prompts=prepared.image_prompts,
+            deep_cache=deep_cache(task.accelerator_options),
             passes=task.passes,
             previews=task.previews and on_progress is not None,
         )

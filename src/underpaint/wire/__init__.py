@@ -1,5 +1,6 @@
 """The task protocol as types: tasks in, results and errors out. No input or output happens here."""
 
+from underpaint.wire.acceleration import AcceleratorOptions
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import Air
 from underpaint.wire.delivery import DeliveryMethod, OutputFormat, OutputType, PictureTask, PromptWeighting
@@ -52,6 +53,7 @@ __all__ = [
     "MAX_TASKS",
     "SCHEDULER_NAMES",
     "TASK_MODELS",
+    "AcceleratorOptions",
     "Acknowledgement",
     "Air",
     "AuthenticationResult",

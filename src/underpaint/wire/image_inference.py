@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from underpaint.wire.acceleration import PRESETS, AcceleratorOptions, fold_acceleration
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import ModelIdentifier, OptionalModelIdentifier
 from underpaint.wire.delivery import PictureTask, PromptWeighting, documented_spelling
@@ -12,7 +13,6 @@ from underpaint.wire.errors import TaskError, parameter_code
 from underpaint.wire.fields import Integer, OptionalInteger, WireModel
 from underpaint.wire.ip_adapters import MAX_IP_ADAPTERS, IPAdapter, fold_ip_adapters
 from underpaint.wire.parameters import (
-    CACHE_SWITCHES,
     IGNORED_PARAMETERS,
     UNSUPPORTED_INPUTS,
     UNSUPPORTED_PARAMETERS,
@@ -38,6 +38,12 @@ def _with_lenient_forms(schema: dict[str, Any]) -> None:
         "properties": {
             name: {"type": "string", "minLength": 1} for name in ("seedImage", "maskImage", "mask")
         },
+    }
+    properties["acceleration"] = {
+        "type": "string",
+        "enum": list(PRESETS),
+        "default": "none",
+        "description": "preset of acceleratorOptions, which outweigh it: none, low, medium or high",
     }
     properties["safety"] = {
         "type": "object",
@@ -94,6 +100,7 @@ class ImageInferenceTask(PictureTask):
         vae: a VAE of the model's family that takes the place of the model's own.
         lora: LoRAs that act upon the model, up to 20; one named twice has the sum of both weights.
         ip_adapters: pictures that lead this one, and the models by which they do, up to 8.
+        accelerator_options: shortcuts of the steps, for models with a UNet; None for none.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
         fit: how a seed image of another aspect ratio fills the picture: stretched to it, cut to it ("cover"),
@@ -169,6 +176,9 @@ class ImageInferenceTask(PictureTask):
         max_length=MAX_IP_ADAPTERS,
         description="pictures that lead this one, and the IP-Adapters of the model's family by which they do",
     )
+    accelerator_options: AcceleratorOptions | None = Field(
+        default=None, description="shortcuts of the steps, for models with a UNet; default: none"
+    )
     number_results: Integer = Field(default=1, ge=1, le=20, description="how many pictures")
     check_nsfw: bool = Field(default=False, description="whether results say if they are unsafe")
     fit: Fit = Field(
@@ -191,7 +201,7 @@ class ImageInferenceTask(PictureTask):
         _fold_inputs(folded)
         _require_pictures(folded)
         _fold_safety(folded)
-        _fold_acceleration(folded)
+        fold_acceleration(folded)
         _fold_prompt_weighting(folded)
         fold_list(folded, "lora", WeightedModel)
         fold_ip_adapters(folded)
@@ -303,24 +313,6 @@ def _fold_safety(parameters: dict[str, object]) -> None:
         parameters["checkNSFW"] = mode != "none"
     elif check_content:
         parameters["checkNSFW"] = True
-
-
-def _fold_acceleration(parameters: dict[str, object]) -> None:
-    acceleration = parameters.get("acceleration", "none")
-    presets = ("none", "low", "medium", "high")
-    if acceleration not in presets:
-        raise TaskError(
-            "invalidAcceleration",
-            "'acceleration' must be one of 'none', 'low', 'medium' and 'high'.",
-            parameter="acceleration",
-            type="string",
-            allowed_values=list(presets),
-        )
-    if acceleration == "none":
-        parameters.pop("acceleration", None)
-    options = _object(parameters, "acceleratorOptions")
-    if not all(says_nothing(options.get(switch)) for switch in CACHE_SWITCHES):
-        parameters["acceleratorOptions"] = options
 
 
 def _fold_prompt_weighting(parameters: dict[str, object]) -> None:

@@ -13,8 +13,6 @@ UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "resolution": "the size of the picture is given by width and height",
         "trueCFGScale": "only CFGScale guides the picture",
         "usePromptWeighting": "say which syntax the prompts have: promptWeighting",
-        "acceleration": "the picture is made without shortcuts; 'none' is accepted",
-        "acceleratorOptions": "no step is skipped or cached; options that leave every cache off are accepted",
         "advancedFeatures": "none of the advanced features is available",
         "layerDiffuse": "transparent pictures are not available",
         "hiresFix": "the high-resolution pass is not available",
@@ -75,9 +73,6 @@ UNSUPPORTED_OUTSIDE_INFERENCE: Mapping[str, str] = MappingProxyType(
     {"webhookURL": "the answer is always immediate"}
 )
 """Parameters refused as `unsupportedParameter` on every task but imageInference."""
-
-CACHE_SWITCHES = frozenset({"teaCache", "fbCache", "fbcache", "deepCache", "dbCache"})
-"""Members of `acceleratorOptions` that switch a cache on; the others only tune one."""
 
 
 def says_nothing(value: object) -> bool:
