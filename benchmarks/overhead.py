@@ -35,7 +35,7 @@ from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore, en
 from underpaint.server.app import create_app
 from underpaint.server.run import DrainingServer, uvicorn_config
 from underpaint.settings import Settings
-from underpaint.studio import image_inference
+from underpaint.studio import outcomes
 from underpaint.studio.journal import Journal
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
@@ -196,7 +196,7 @@ def main() -> None:
     kinds: dict[str, dict[str, object]] = {}
     with (
         tempfile.TemporaryDirectory(dir=wanted.folder) as folder,
-        patch.object(image_inference, "encode_image", encoding),
+        patch.object(outcomes, "encode_image", encoding),
         running_server(Path(folder), wanted.size) as port,
     ):
         client = Client(port)
