@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from underpaint.catalog import EMBEDDED
+from underpaint.catalog import EMBEDDED, ModelEntry
 from underpaint.catalog.known import KNOWN
 from underpaint.cli.main import app
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
@@ -219,6 +219,13 @@ def _metrics() -> str:
     return _table(("metric", "type", "meaning"), rows)
 
 
+def _runs(entry: ModelEntry) -> bool:
+    family = FAMILY_OF_ARCHITECTURE.get(entry.architecture)
+    if entry.category == "ipadapter":
+        return family is not None and family.ip_adapters
+    return entry.category == "checkpoint" and entry.type in RUNNABLE_ARCHITECTURES.get(entry.architecture, ())
+
+
 def _models() -> str:
     entries = [EMBEDDED, *KNOWN.values()]
     rows = (
@@ -227,10 +234,7 @@ def _models() -> str:
             f"{entry.name} {entry.version}" if entry.category == "checkpoint" else entry.name,
             entry.category,
             _code(entry.architecture),
-            "yes"
-            if entry.category == "checkpoint"
-            and entry.type in RUNNABLE_ARCHITECTURES.get(entry.architecture, ())
-            else "not yet",
+            "yes" if _runs(entry) else "not yet",
             f"[{entry.hub_id}](https://huggingface.co/{entry.hub_id})" if entry.hub_id else "",
             entry.license or "",
         )

@@ -104,6 +104,12 @@ def test_an_alias_to_no_identifier_is_an_error_at_start(tmp_path: Path) -> None:
             ModelNotInstalled,
             r"https://civitai.com/models/987\?modelVersionId=654, then: underpaint models add civitai:987@654 FILE",
         ),
+        (
+            "runware:55@6",
+            ModelNotInstalled,
+            r"get the file models/ip-adapter-plus_sd15.safetensors .* and the image encoder beside it, from "
+            "https://huggingface.co/h94/IP-Adapter, then: underpaint models add runware:55@6 FILE",
+        ),
         ("runware:120@2", ModelNotInstalled, "underpaint models add runware:120@2 FOLDER_OR_FILE"),
     ],
 )

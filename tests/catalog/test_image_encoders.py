@@ -119,3 +119,13 @@ def test_a_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"")
     with pytest.raises(ModelNotRunnable, match="is not a safetensors file"):
         image_encoder_of(entry, file)
+
+
+@pytest.mark.parametrize("air", ["runware:55@5", "runware:105@1"])
+def test_a_repository_is_no_adapter(air: str) -> None:
+    with pytest.raises(ModelRefused, match="which is one safetensors file"):
+        describe(
+            NewModel(
+                air=air, source="h94/IP-Adapter", architecture="sd1x" if air == "runware:55@5" else "flux1d"
+            )
+        )

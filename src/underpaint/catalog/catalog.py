@@ -158,6 +158,12 @@ class Catalog:
 
 
 def _how_to_install(air: str, known: ModelEntry | None, page: str | None) -> str:
+    if known is not None and known.hub_id is not None and known.category == "ipadapter":
+        wanted = known.comment or "its file"
+        return (
+            f"To install it, get {wanted}, and the image encoder beside it, from "
+            f"https://huggingface.co/{known.hub_id}, then: underpaint models add {air} FILE"
+        )
     if known is not None and known.hub_id is not None:
         source = f"https://huggingface.co/{known.hub_id}, license: {known.license or 'see there'}"
         return f"To install it: underpaint models add {air} {known.hub_id} (from {source})"

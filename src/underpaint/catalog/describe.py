@@ -96,6 +96,11 @@ def describe(new: NewModel) -> ModelEntry:
         raise ModelRefused(
             f"{new.source} is said to be a checkpoint of {architecture}, but has no such tensors"
         )
+    if category == "ipadapter" and files.form != "file":
+        raise ModelRefused(
+            f"{new.source} is to be an IP-Adapter, which is one safetensors file: get it and the image encoder "
+            "beside it, and add the file"
+        )
     if contents.category is not None and category != contents.category:
         raise ModelRefused(f"{new.source} is said to be a {category}, but holds a {contents.category}")
     kind = new.type or contents.type or (known.type if known else "base")
