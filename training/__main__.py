@@ -34,7 +34,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--start-from",
         type=Path,
         metavar="MODEL",
-        help="model folder that an earlier run exported: go on from its weights, on another machine for instance",
+        help="model folder that an earlier run exported, to go on from its weights; or only its autoencoder (vae/)",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(

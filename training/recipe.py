@@ -58,7 +58,7 @@ class Recipe:
         autoencoder_width: Channels of the autoencoder.
         tokenizer_merges: Merges of the vocabulary.
         plan: The denoiser's plan.
-        start: A model folder whose parts everything goes on from where there is no checkpoint, or None.
+        start: A model folder, or some parts of one, to go on from where there is no checkpoint; or None.
     """
 
     folder: Path
@@ -84,8 +84,15 @@ class Recipe:
         smoke: bool,
         start: Path | None = None,
     ) -> "Recipe":
-        """A recipe for a budget of ``minutes`` of compute; ``smoke`` makes everything tiny."""
+        """A recipe for a budget of ``minutes`` of compute; ``smoke`` makes everything tiny.
+
+        Raises `FileNotFoundError` where ``start`` has no autoencoder, on which all else depends.
+        """
+        if start is not None and not (start / "vae" / "config.json").is_file():
+            raise FileNotFoundError(f"{start} has no autoencoder (vae/config.json) to start from")
         first = min(0.3 * minutes, 60.0) if autoencoder_minutes is None else autoencoder_minutes
+        if start is not None:
+            first = 0.0
         last = min(0.1 * minutes, 60.0)
         rest = max(minutes - first - last, 0.0)
         if smoke:
@@ -174,8 +181,9 @@ class Recipe:
     def _denoiser(self, pictures: SourcePictures, autoencoder: AutoencoderTiny) -> None:
         encode_shards(autoencoder, self._shards, FIRST_ENCODED, self.device)
         vocabulary = self.folder / "tokenizer"
-        if self.start is not None and not vocabulary.exists():
-            load_tokenizer(self.start / "tokenizer").save_pretrained(vocabulary)
+        start = self.start if self.start is not None and (self.start / "unet").is_dir() else None
+        if start is not None and not vocabulary.exists():
+            load_tokenizer(start / "tokenizer").save_pretrained(vocabulary)
         if not (vocabulary / "tokenizer_config.json").exists():
             captions = [c for folder in complete_shards(self._shards) for c in load_index(folder)[0]]
             train_tokenizer(captions, vocabulary, self.tokenizer_merges)
@@ -208,7 +216,7 @@ class Recipe:
             print(f"samples in {path.name}; the model folder has {size_mb:.1f} MB", flush=True)
 
         training = DenoiserTraining(
-            self.folder / "denoiser", tokenizer, data(), self.plan, self.device, start=self.start
+            self.folder / "denoiser", tokenizer, data(), self.plan, self.device, start=start
         )
         print(
             f"UNet {parameter_millions(training.unet):.1f} M, text encoder"

@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from training.__main__ import arguments
+from training.autoencoder import psnr_db, reconstruct
 from training.evaluate import autoencoder_report, contact_sheets, load_pipeline
 from training.fields import Picture
 from training.recipe import AUTOENCODER_PHOTOS, SHOWN_PHOTOS, Recipe
@@ -104,6 +105,37 @@ def test_a_run_can_start_from_an_exported_model(trained: Path, tmp_path: Path) -
         load_tokenizer(tmp_path / "tokenizer").get_vocab()
         == load_tokenizer(trained / "tokenizer").get_vocab()
     )
+
+
+def test_a_start_without_an_autoencoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="has no autoencoder"):
+        Recipe.of_budget(
+            folder=tmp_path,
+            minutes=30,
+            autoencoder_minutes=None,
+            device=torch.device("cpu"),
+            smoke=True,
+            start=tmp_path / "no",
+        )
+
+
+def test_the_autoencoder_of_the_repository_restores_pictures_and_costs_no_budget(
+    make_photo: Callable[..., Picture],
+) -> None:
+    start = Path(__file__).parents[2] / "training" / "start"
+    recipe = Recipe.of_budget(
+        folder=Path("x"),
+        minutes=30,
+        autoencoder_minutes=None,
+        device=torch.device("cpu"),
+        smoke=False,
+        start=start,
+    )
+    assert recipe.autoencoder_minutes == 0
+    assert recipe.plan.minutes == pytest.approx(27)
+    model = AutoencoderTiny.from_pretrained(start / "vae", dtype=torch.float32)
+    photo = make_photo(3, 128)[None]
+    assert psnr_db(photo, reconstruct(model, photo, torch.device("cpu"))) > 25
 
 
 def test_progress_is_shown_as_pictures(trained: Path) -> None:
