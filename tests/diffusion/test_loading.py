@@ -241,16 +241,6 @@ def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
         load(tmp_path / "nowhere")
 
 
-def test_an_inpainting_model_is_refused_for_what_it_is(folder: Path) -> None:
-    config = json.loads((folder / "unet/config.json").read_text())
-    (folder / "unet/config.json").write_text(json.dumps({**config, "in_channels": 9}))
-    tensors = load_file(folder / UNET_WEIGHTS)
-    tensors["conv_in.weight"] = torch.zeros(32, 9, 3, 3)
-    save_file(tensors, folder / UNET_WEIGHTS)
-    with pytest.raises(ModelLoadError, match="inpainting"):
-        load(folder)
-
-
 def test_pictures_that_are_not_numbers_are_an_error(sd1_checkpoint: Path) -> None:
     model = load(sd1_checkpoint)
     with pytest.raises(FloatingPointError, match="not numbers"):
