@@ -1,6 +1,7 @@
 """The library face, on the embedded model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 import underpaint
 from tests.checkpoints import EMBEDDED_CHECKPOINT
 from tests.diffusion.test_lora import networks_of
+from tests.ip_adapters import write_image_encoder, write_ip_adapter
 from tests.loras import write_lora
 from underpaint.catalog import EMBEDDED
 from underpaint.catalog.describe import NewModel, describe
@@ -257,3 +259,30 @@ def test_loras_act_with_their_weights(painter: Painter, photo: Image.Image, tmp_
         painter.transform(photo, "charcoal sketch", loras={"test:1@1": 5.0})
     with pytest.raises(LookupError, match="not installed"):
         painter.transform(photo, "charcoal sketch", loras={"civitai:3@4": 1.0})
+
+
+def test_guides_lead_with_their_weights(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:
+    write_image_encoder(tmp_path / "image_encoder")
+    file = write_ip_adapter(tmp_path / "adapter.safetensors", networks_of(EMBEDDED_CHECKPOINT)["unet"])
+    new = NewModel(air="test:5@1", source=str(file), architecture=EMBEDDED.architecture)
+    painter._catalog.installed.add(describe(new))
+    photo.save(tmp_path / "guide.png")
+
+    guide = underpaint.Guide(model="test:5@1", photos=[photo, tmp_path / "guide.png"])
+    wishes: dict[str, object] = {"photo": photo, "prompt": "charcoal sketch", "steps": 4, "seed": 1}
+    none, led, weaker = (
+        result
+        for [result] in painter.transform_many(
+            [wishes, {**wishes, "guides": [guide]}, {**wishes, "guides": [replace(guide, weight=-0.5)]}]
+        )
+    )
+    assert difference(none.image, led.image) > 0.5
+    assert difference(led.image, weaker.image) > 0.5
+    adapters = weaker.parameters["ipAdapters"]
+    assert isinstance(adapters, list)
+    assert (adapters[0]["model"], adapters[0]["weight"]) == ("test:5@1", -0.5)
+    for wrong, said in (({"weight": 1.5}, "weight"), ({"photos": []}, "photos")):
+        with pytest.raises(ValueError, match=f"{said} must lie between"):
+            painter.transform(photo, "charcoal sketch", guides=[replace(guide, **wrong)])
+    with pytest.raises(LookupError, match="not installed"):
+        painter.transform(photo, "charcoal sketch", guides=[replace(guide, model="runware:55@1")])

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from underpaint.version import __version__
 
 if TYPE_CHECKING:
+    from underpaint.guide import Guide
     from underpaint.painter import Painter, Progress, Transformed, TransformFailed, transform
 
-__all__ = ["Painter", "Progress", "TransformFailed", "Transformed", "__version__", "transform"]
+__all__ = ["Guide", "Painter", "Progress", "TransformFailed", "Transformed", "__version__", "transform"]
 
 
 def __getattr__(name: str) -> Any:

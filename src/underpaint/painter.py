@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from underpaint.catalog import Catalog, ModelEntry
 from underpaint.catalog.additions import additional_model
 from underpaint.catalog.download import local_files
+from underpaint.catalog.image_encoders import image_encoder_of
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine import messages
 from underpaint.engine.threads import let_threads_sleep
+from underpaint.guide import Guide, Photo
 from underpaint.images import (
     DecodeLimits,
     FitMode,
@@ -29,15 +31,20 @@ from underpaint.images import (
     fit_image,
     fit_mask,
     margin_mask,
+    shrink_image,
 )
 from underpaint.settings import Settings, load_settings
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.options import engine_options
-from underpaint.studio.requests import LARGEST_SEED, RUNNABLE_ARCHITECTURES, Wishes, job_requests
-from underpaint.wire import BLANK_PROMPT, MAX_PASSES, Outpaint, Pass
+from underpaint.studio.requests import (
+    GUIDE_SIDE_PX,
+    LARGEST_SEED,
+    RUNNABLE_ARCHITECTURES,
+    Wishes,
+    job_requests,
+)
+from underpaint.wire import BLANK_PROMPT, MAX_GUIDE_IMAGES, MAX_IP_ADAPTERS, MAX_PASSES, Outpaint, Pass
 from underpaint.wire.violations import first_violation
-
-Photo = str | os.PathLike[str] | bytes | Image.Image
 
 _FORMAT_OF_SUFFIX: Mapping[str, OutputFormat] = {
     ".jpg": "JPG",
@@ -182,6 +189,7 @@ class Painter:
         prompt_weighting: Literal["compel", "sdEmbeds"] | None = None,
         vae: str | None = None,
         loras: Mapping[str, float] | None = None,
+        guides: Sequence[Guide] = (),
         passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> list[Transformed]:
@@ -212,6 +220,7 @@ class Painter:
                 (compel).
             vae: AIR identifier of a VAE in place of the model's own.
             loras: weights, -4 to 4, of LoRAs by their AIR identifiers, which act together upon the model.
+            guides: pictures that lead the result beside the prompt, by up to 8 IP-Adapters.
             passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name
                 `strength`, `prompt`, `negative_prompt`, `steps`, `guidance_scale` and `scheduler`; what it leaves out
                 is the call's own. None for a single pass.
@@ -267,6 +276,7 @@ class Painter:
         fit: FitMode = "stretch",
         vae: str | None = None,
         loras: Mapping[str, float] | None = None,
+        guides: Sequence[Guide] = (),
         passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
     ) -> tuple[ModelEntry, tuple[messages.JobRequest, ...]]:
@@ -307,6 +317,7 @@ class Painter:
             seed=random.SystemRandom().randrange(1, 2**32) if seed is None else seed,
             vae=None if vae is None else self._vae(vae, entry),
             loras=tuple(self._lora(air, weight, entry) for air, weight in (loras or {}).items()),
+            image_prompts=self._image_prompts(guides, entry),
             passes=own,
             **rest,
         )
@@ -337,6 +348,34 @@ class Painter:
         _check_ranges(loras=(weight, -4, 4))
         entry, location = additional_model(self._catalog, air, "lora", checkpoint=checkpoint)
         return messages.Addition(air=entry.air, location=location, weight=weight)
+
+    def _image_prompts(
+        self, guides: Sequence[Guide], checkpoint: ModelEntry
+    ) -> tuple[messages.ImagePrompt, ...]:
+        if guides and not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].ip_adapters:
+            raise ValueError(f"models of {checkpoint.architecture} take no IP-Adapter")
+        _check_ranges(guides=(len(guides), 0, MAX_IP_ADAPTERS))
+        return tuple(self._image_prompt(guide, checkpoint) for guide in guides)
+
+    def _image_prompt(self, guide: Guide, checkpoint: ModelEntry) -> messages.ImagePrompt:
+        _check_ranges(
+            photos=(len(guide.photos), 1, MAX_GUIDE_IMAGES),
+            weight=(guide.weight, -1, 1),
+            weight_composition=(guide.weight_composition, 0, 1),
+        )
+        entry, location = additional_model(self._catalog, guide.model, "ipadapter", checkpoint=checkpoint)
+        photos = [shrink_image(self._read(photo), longest_px=GUIDE_SIDE_PX) for photo in guide.photos]
+        return messages.ImagePrompt(
+            air=entry.air,
+            location=location,
+            encoder=image_encoder_of(entry, location),
+            pictures=tuple(np.asarray(photo, dtype=np.uint8) for photo in photos),
+            weight=guide.weight,
+            combination=guide.combine_method,
+            scaling=guide.embed_scaling,
+            weight_type=guide.weight_type,
+            weight_composition=guide.weight_composition,
+        )
 
     def _read(self, photo: Photo) -> Image.Image:
         if isinstance(photo, Image.Image):

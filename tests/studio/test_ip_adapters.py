@@ -18,7 +18,7 @@ from tests.studio.test_restart import crash_while_working, question
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.installed import InstalledModels
 from underpaint.images import read_parameters
-from underpaint.studio.preparing import GUIDE_SIDE_PX
+from underpaint.studio.requests import GUIDE_SIDE_PX
 
 
 def install(workplace: Workplace, file: Path, air: str = "test:1@1", **shapes: Any) -> Path:

@@ -10,7 +10,7 @@ from underpaint.images.decode import SEED_FORMATS, UPLOAD_FORMATS, decode_image
 from underpaint.images.encode import EXTENSIONS, MEDIA_TYPES, OutputFormat, encode_image, read_parameters
 from underpaint.images.extend import Margins, extend_image, margin_mask
 from underpaint.images.fetch import Fetcher, FetchFailed, FetchPolicy, FetchRefused
-from underpaint.images.fit import FitMode, fit_image, fit_mask
+from underpaint.images.fit import FitMode, fit_image, fit_mask, shrink_image
 from underpaint.images.limits import DecodeLimits, ImageRejected
 from underpaint.images.reference import (
     ImageReference,
@@ -55,4 +55,5 @@ __all__ = [
     "parse_image_reference",
     "read_parameters",
     "refusal_reason",
+    "shrink_image",
 ]

@@ -10,6 +10,15 @@ FitMode = Literal["stretch", "cover", "contain"]
 _LANCZOS = Image.Resampling.LANCZOS
 
 
+def shrink_image(image: Image.Image, *, longest_px: int) -> Image.Image:
+    """An RGB image in its own proportions whose longer side is at most `longest_px`; smaller ones are as they are."""
+    if max(image.size) <= longest_px:
+        return image
+    shrunk = image.copy()
+    shrunk.thumbnail((longest_px, longest_px), _LANCZOS)
+    return shrunk
+
+
 def fit_image(image: Image.Image, *, width_px: int, height_px: int, mode: FitMode = "stretch") -> Image.Image:
     """Resample an RGB image to exactly `width_px` x `height_px`; the original is left as it is.
 

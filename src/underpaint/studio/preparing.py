@@ -18,11 +18,12 @@ from underpaint.catalog.entry import Category
 from underpaint.catalog.image_encoders import image_encoder_of
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine.messages import Addition, ImagePrompt, Mask, Picture, Refiner
-from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask
+from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask, shrink_image
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.requests import (
+    GUIDE_SIDE_PX,
     RUNNABLE_ARCHITECTURES,
     UnknownScheduler,
     checked_scheduler,
@@ -32,9 +33,6 @@ from underpaint.wire import ImageInferenceTask, Outpaint, TaskError, WeightedMod
 from underpaint.wire.errors import parameter_code
 
 Found = TypeVar("Found")
-
-GUIDE_SIDE_PX = 1024
-"""Longest side of a guide image on its way to the engine: image encoders look at 224 x 224 pixels of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,10 +336,7 @@ def _fitted(image: Image.Image, task: ImageInferenceTask) -> Picture:
 
 
 def _guide(image: Image.Image) -> Picture:
-    if max(image.size) > GUIDE_SIDE_PX:
-        image = image.copy()
-        image.thumbnail((GUIDE_SIDE_PX, GUIDE_SIDE_PX), Image.Resampling.LANCZOS)
-    return np.asarray(image, dtype=np.uint8)
+    return np.asarray(shrink_image(image, longest_px=GUIDE_SIDE_PX), dtype=np.uint8)
 
 
 def _guide_place(adapter: int, number: int, guides: int) -> str:

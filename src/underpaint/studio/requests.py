@@ -34,6 +34,10 @@ class UnknownScheduler(ValueError):
         self.known = known
 
 
+GUIDE_SIDE_PX = 1024
+"""Longest side of a guide image on its way to the engine: image encoders look at 224 x 224 pixels of it."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Wishes:
     """What is asked of a model; None leaves a choice to the model's defaults."""
