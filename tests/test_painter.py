@@ -11,6 +11,7 @@ from PIL import Image
 import underpaint
 from tests.checkpoints import EMBEDDED_CHECKPOINT
 from tests.diffusion.test_lora import networks_of
+from tests.embeddings import write_embedding
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
 from tests.loras import write_lora
 from underpaint.catalog import EMBEDDED
@@ -286,3 +287,22 @@ def test_guides_lead_with_their_weights(painter: Painter, photo: Image.Image, tm
             painter.transform(photo, "charcoal sketch", guides=[replace(guide, **wrong)])
     with pytest.raises(LookupError, match="not installed"):
         painter.transform(photo, "charcoal sketch", guides=[replace(guide, model="runware:55@1")])
+
+
+def test_embeddings_act_where_they_are_named(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:
+    width = networks_of(EMBEDDED_CHECKPOINT)["text_encoder"].get_input_embeddings().embedding_dim
+    file = write_embedding(tmp_path / "inky.safetensors", width, vectors=3)
+    new = NewModel(air="test:7@1", source=str(file), architecture=EMBEDDED.architecture)
+    painter._catalog.installed.add(describe(new))
+
+    wishes: dict[str, object] = {"photo": photo, "prompt": "an inky house", "steps": 4, "seed": 1}
+    none, one = (
+        result for [result] in painter.transform_many([wishes, {**wishes, "embeddings": {"test:7@1": 2.0}}])
+    )
+    assert difference(none.image, one.image) > 0.5
+    assert one.parameters["embeddings"] == [{"model": "test:7@1", "weight": 2.0}]
+    with pytest.raises(ValueError, match="embeddings must lie between -4 and 4"):
+        painter.transform(photo, "inky", embeddings={"test:7@1": -5.0})
+    with pytest.raises(LookupError, match="no prompt names: write 'inky'"):
+        painter.transform(photo, "a pinky", embeddings={"test:7@1": 1.0})
+    painter.transform(photo, "a house", passes=[{"prompt": "INKY", "steps": 2}], embeddings={"test:7@1": 1.0})

@@ -34,6 +34,7 @@ from underpaint.images import (
     shrink_image,
 )
 from underpaint.settings import Settings, load_settings
+from underpaint.studio.embeddings import embedding_of
 from underpaint.studio.making import picture_parameters
 from underpaint.studio.options import engine_options
 from underpaint.studio.requests import (
@@ -190,6 +191,7 @@ class Painter:
         vae: str | None = None,
         loras: Mapping[str, float] | None = None,
         guides: Sequence[Guide] = (),
+        embeddings: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> list[Transformed]:
@@ -221,6 +223,8 @@ class Painter:
             vae: AIR identifier of a VAE in place of the model's own.
             loras: weights, -4 to 4, of LoRAs by their AIR identifiers, which act together upon the model.
             guides: pictures that lead the result beside the prompt, by up to 8 IP-Adapters.
+            embeddings: weights, -4 to 4, of textual inversions by their AIR identifiers. Each acts where its word (its
+                trigger word, else the one in its file, else its name) stands in a prompt.
             passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name
                 `strength`, `prompt`, `negative_prompt`, `steps`, `guidance_scale` and `scheduler`; what it leaves out
                 is the call's own. None for a single pass.
@@ -277,6 +281,7 @@ class Painter:
         vae: str | None = None,
         loras: Mapping[str, float] | None = None,
         guides: Sequence[Guide] = (),
+        embeddings: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
     ) -> tuple[ModelEntry, tuple[messages.JobRequest, ...]]:
@@ -306,6 +311,8 @@ class Painter:
             mask_margin=(mask_margin, 32, 128),
             **_ranges(rest),
         )
+        prompts = [prompt, rest.get("negative_prompt") or ""]
+        prompts += [text for each in own for text in (each.positive_prompt, each.negative_prompt) if text]
         wishes = Wishes(
             prompt=prompt,
             width_px=width_px,
@@ -318,6 +325,7 @@ class Painter:
             vae=None if vae is None else self._vae(vae, entry),
             loras=tuple(self._lora(air, weight, entry) for air, weight in (loras or {}).items()),
             image_prompts=self._image_prompts(guides, entry),
+            embeddings=self._embeddings(embeddings or {}, entry, prompts),
             passes=own,
             **rest,
         )
@@ -376,6 +384,22 @@ class Painter:
             weight_type=guide.weight_type,
             weight_composition=guide.weight_composition,
         )
+
+    def _embeddings(
+        self, weights: Mapping[str, float], checkpoint: ModelEntry, prompts: Sequence[str]
+    ) -> tuple[messages.Embedding, ...]:
+        if weights and not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].embeddings:
+            raise ValueError(f"models of {checkpoint.architecture} take no embedding")
+        found = []
+        for air, weight in weights.items():
+            _check_ranges(embeddings=(weight, -4, 4))
+            entry, location, triggers = embedding_of(
+                self._catalog, air, checkpoint=checkpoint, prompts=prompts
+            )
+            found.append(
+                messages.Embedding(air=entry.air, location=location, weight=weight, triggers=triggers)
+            )
+        return tuple(found)
 
     def _read(self, photo: Photo) -> Image.Image:
         if isinstance(photo, Image.Image):

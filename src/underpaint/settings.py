@@ -96,7 +96,7 @@ class Settings(BaseModel):
     additions_bytes: int = Field(
         2**30,
         ge=0,
-        description="Memory for LoRAs, VAEs, IP-Adapters and image encoders that may be used again, beside the models.",
+        description="Memory for LoRAs, embeddings, VAEs, IP-Adapters and image encoders that may be used again.",
     )
     queue_limit: int = Field(
         1000,

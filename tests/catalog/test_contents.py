@@ -88,6 +88,8 @@ def test_checkpoints_are_told_by_their_tensors(shapes: Shapes, architecture: str
             Contents(category="ipadapter", architecture="sd1x"),
         ),
         ({"emb_params": (4, 768)}, Contents(category="embeddings", architecture="sd1x")),
+        ({"cat-toy": (768,)}, Contents(category="embeddings", architecture="sd1x")),
+        ({"scale": (1,)}, Contents()),
         ({"<cat-toy>": (1, 1024)}, Contents(category="embeddings", architecture="sd2x")),
         ({"clip_l": (4, 768), "clip_g": (4, 1280)}, Contents(category="embeddings", architecture="sdxl")),
         ({"encoder.conv_in.weight": (2, 2), "decoder.conv_in.weight": (2, 2)}, Contents(category="vae")),

@@ -58,7 +58,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
         *("--scheduler", "Euler a", "--negative-prompt", "people", "--width", "128", "--height", "192"),
         *("--fit", "cover", "--model", "civitai:1@2", "--seed", "9"),
         *("--mask", "mask.png", "--lora", "civitai:3@4=-0.5", "--lora", "civitai:5@6"),
-        *("--vae", "civitai:7@8"),
+        *("--vae", "civitai:7@8", "--embedding", "civitai:9@1=0.5"),
     )
 
     assert painter.requests == [
@@ -80,6 +80,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "model": "civitai:1@2",
             "vae": "civitai:7@8",
             "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
+            "embeddings": {"civitai:9@1": 0.5},
             "passes": [],
         }
     ]
@@ -255,6 +256,9 @@ def test_a_lora_without_a_number_is_a_wrong_call(run: Run, painter: FakePainter)
     outcome = run("transform", "photo.jpg", "watercolor", "--lora", "civitai:3@4=much")
     assert outcome.code == 2
     assert "--lora: 'much' is no weight, such as civitai:3@4=0.8" in outcome.errors
+    outcome = run("transform", "photo.jpg", "watercolor", "--embedding", "civitai:3@4=")
+    assert outcome.code == 2
+    assert "--embedding: '' is no weight, such as civitai:3@4=0.8" in outcome.errors
 
 
 @pytest.mark.parametrize(

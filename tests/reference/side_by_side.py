@@ -4,18 +4,20 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.scheduler_classes import LMSFromAnyStep, PNDMFromAnyStep, scheduler_class
 from underpaint.engine.engine import Engine
 from underpaint.engine.messages import (
     Addition,
+    Embedding,
     EngineOptions,
     Event,
     Failed,
@@ -39,6 +41,8 @@ class Asked:
     scheduler: str = "DDIM"
     seed: int = 3
     clip_skip: int = 0
+    prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
+    """Of ours alone."""
     strength: float = 1.0
     picture: Picture | None = field(default=None, repr=False)
     mask: Mask | None = field(default=None, repr=False)
@@ -46,6 +50,7 @@ class Asked:
     """A file of another VAE."""
     loras: tuple[tuple[Path, float], ...] = ()
     """Files, each with its weight."""
+    embeddings: tuple[Embedding, ...] = ()
     image_prompts: tuple[ImagePrompt, ...] = ()
     width_px: int = 64
     height_px: int = 64
@@ -103,6 +108,8 @@ class SideBySide:
                     clip_skip=asked.clip_skip,
                     vae=None if asked.vae is None else Addition(air="vae:1@1", location=asked.vae),
                     image_prompts=asked.image_prompts,
+                    embeddings=asked.embeddings,
+                    prompt_weighting=asked.prompt_weighting,
                     loras=tuple(
                         Addition(air="lora:1@1", location=location, weight=weight)
                         for location, weight in asked.loras
@@ -133,6 +140,29 @@ class SideBySide:
             pipeline.set_ip_adapter_scale([prompt.weight for prompt in asked.image_prompts])
         return pipeline
 
+    def _with_embeddings(self, asked: Asked) -> Any:
+        """Another pipeline of diffusers', with its own way of taking textual inversions; weights are in the vectors."""
+        with quiet_libraries():
+            pipeline = getattr(diffusers, self._pipeline.format("")).from_pretrained(
+                self._folder, dtype=torch.float32, local_files_only=True
+            )
+            pipeline.set_progress_bar_config(disable=True)
+            for each in asked.embeddings:
+                tensors = load_file(each.location)
+                for number, key in (("", "clip_l"), ("_2", "clip_g")):
+                    encoder = getattr(pipeline, f"text_encoder{number}", None)
+                    if encoder is None:
+                        continue
+                    vectors = tensors[key] if key in tensors else next(iter(tensors.values()))
+                    pipeline.load_textual_inversion(
+                        vectors * each.weight,
+                        token=each.triggers[0],
+                        text_encoder=encoder,
+                        tokenizer=getattr(pipeline, f"tokenizer{number}"),
+                    )
+        object.__setattr__(pipeline.text_encoder, "text_model", pipeline.text_encoder)
+        return pipeline
+
     def _with_loras(self, asked: Asked) -> Any:
         """Another pipeline of diffusers', with its own way of taking LoRAs."""
         # peft warns of every second adapter.
@@ -154,6 +184,8 @@ class SideBySide:
         pipeline = self._text_to_image if not asked.loras else self._with_loras(asked)
         if asked.image_prompts:
             pipeline = self._with_ip_adapters(asked)
+        if asked.embeddings:
+            pipeline = self._with_embeddings(asked)
         with quiet_libraries():
             if scheduler is None:
                 scheduler = ReferenceScheduler(class_name=self._own_config["_class_name"])

@@ -107,6 +107,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "refiner": None,
         "vae": None,
         "lora": (),
+        "embeddings": (),
         "ip_adapters": (),
         "accelerator_options": None,
         "number_results": 1,
@@ -236,6 +237,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("refiner", "object", ["x", 1, True, ["x"]]),
     ("vae", "string", ["vae", "runware:101", *TEXT]),
     ("lora", "object[]", ["x", 1, True, {"model": "civitai:1@1"}, [{"model": "civitai:1@1"}] * 21]),
+    ("embeddings", "object[]", ["x", 1, True, {"model": "civitai:1@1"}, [{"model": "civitai:1@1"}] * 21]),
     (
         "ipAdapters",
         "object[]",
@@ -316,10 +318,13 @@ ADDITION_REFUSED: list[tuple[str, str, list[Any]]] = [
     ("parameter", "type_name", "value"),
     [(parameter, type_name, value) for parameter, type_name, values in ADDITION_REFUSED for value in values],
 )
-def test_a_value_of_a_lora_is_refused_with_its_place(parameter: str, type_name: str, value: object) -> None:
-    error = refusal(MINIMAL | {"lora": [ADDITION, {**ADDITION, parameter: value}]})
-    assert error["code"] == "invalidLora" + parameter[0].upper() + parameter[1:]
-    assert error["parameter"] == f"lora[1].{parameter}"
+@pytest.mark.parametrize("name", ["lora", "embeddings"])
+def test_a_value_of_an_addition_is_refused_with_its_place(
+    name: str, parameter: str, type_name: str, value: object
+) -> None:
+    error = refusal(MINIMAL | {name: [ADDITION, {**ADDITION, parameter: value}]})
+    assert error["code"] == "invalid" + name[0].upper() + name[1:] + parameter[0].upper() + parameter[1:]
+    assert error["parameter"] == f"{name}[1].{parameter}"
     assert error["type"] == type_name
 
 
@@ -342,8 +347,9 @@ def test_every_parameter_of_a_lora_has_its_range_checked() -> None:
         ([{**ADDITION, "weight": 4}] * 20, (WeightedModel(model="civitai:82098@87153", weight=4.0),) * 20),
     ],
 )
-def test_loras_are_accepted(given: object, read: object) -> None:
+def test_loras_and_embeddings_are_accepted(given: object, read: object) -> None:
     assert inference(lora=given).lora == read
+    assert inference(embeddings=given).embeddings == read
 
 
 def test_a_lora_needs_its_model_and_takes_nothing_else() -> None:
@@ -759,7 +765,6 @@ CHANGES_THE_PICTURE: dict[str, object] = {
     "hiresfix": True,
     "lora": [{"model": "civitai:1@2", "weight": 1.0}],
     "lycoris": [{"model": "civitai:1@2", "weight": 1.0}],
-    "embeddings": [{"model": "civitai:1@2"}],
     "controlNet": [{"model": "runware:25@1", "guideImage": "x", "weight": None}],
     "upscaleFactor": 2,
 }

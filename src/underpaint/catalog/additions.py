@@ -8,6 +8,7 @@ from underpaint.catalog.download import local_files
 from underpaint.catalog.entry import Category, ModelEntry
 from underpaint.catalog.errors import ModelNotRunnable, ModelRefused
 from underpaint.catalog.safetensors_header import read_header
+from underpaint.diffusion.embedding_names import token_of
 from underpaint.diffusion.ip_adapter_names import is_for_faces_alone
 from underpaint.diffusion.lora_names import other_method
 
@@ -49,3 +50,13 @@ def additional_model(
     if found != category:
         raise ModelNotRunnable(f"{subject}: its file holds no {category}")
     return entry, path
+
+
+def embedding_triggers(entry: ModelEntry, path: Path) -> tuple[str, ...]:
+    """What stands for an embedding in prompts: its trigger words, else the word in its file, else its name.
+
+    Raises:
+        ModelRefused: the file cannot be read any more.
+    """
+    words = tuple(word.strip() for word in entry.trigger_words.split(",") if word.strip())
+    return words or (token_of(read_header(path).tensors) or entry.name,)

@@ -33,7 +33,7 @@ class Catalog:
         settings: Settings,
         runnable: Mapping[str, Set[str]],
         *,
-        categories: Set[Category] = frozenset({"checkpoint", "lora", "vae", "ipadapter"}),
+        categories: Set[Category] = frozenset({"checkpoint", "lora", "vae", "embeddings", "ipadapter"}),
     ) -> None:
         """Read the aliases; the list of installed models is read when it is needed.
 

@@ -171,16 +171,25 @@ def _transformer(tensors: Mapping[str, TensorSpec]) -> Contents | None:
 
 def _embedding(tensors: Mapping[str, TensorSpec]) -> Contents | None:
     """Textual inversion: a few vectors as wide as the text encoder."""
-    if not set(tensors) <= {"emb_params", "clip_l", "clip_g"} and not (
-        len(tensors) == 1 and all(name.startswith("<") for name in tensors)
-    ):
-        return None
     if not tensors:
+        return None
+    if not set(tensors) <= {"emb_params", "clip_l", "clip_g"} and not _is_one_word(tensors):
         return None
     if "clip_g" in tensors:
         return Contents(category="embeddings", architecture="sdxl")
     shape = next(iter(tensors.values())).shape
     return Contents(category="embeddings", architecture=_BY_TEXT_WIDTH.get(shape[-1]) if shape else None)
+
+
+def _is_one_word(tensors: Mapping[str, TensorSpec]) -> bool:
+    """Whether there is one tensor under the name of a word, as diffusers writes them: `<cat-toy>`, and also without
+    the brackets.
+    """
+    if len(tensors) != 1:
+        return False
+    [(name, spec)] = tensors.items()
+    a_few_vectors = 1 <= len(spec.shape) <= 2 and spec.shape[-1] in _BY_TEXT_WIDTH
+    return name.startswith("<") or (a_few_vectors and "." not in name)
 
 
 def _architecture_by_width(tensors: Mapping[str, TensorSpec]) -> str | None:

@@ -44,6 +44,7 @@ def transform(
     model: str | None = None,
     vae: str | None = None,
     lora: Annotated[list[str] | None, Parameter(negative=())] = None,
+    embedding: Annotated[list[str] | None, Parameter(negative=())] = None,
     output_path: Annotated[Path | None, Parameter(("--output", "-o"))] = None,
     format: Format | None = None,
     force: Annotated[bool, Parameter(("--force", "-f"), negative=())] = False,
@@ -79,6 +80,8 @@ def transform(
         vae: Identifier of a VAE in place of the model's own.
         lora: Identifier of a LoRA, with its weight from -4 to 4 after an equals sign, such as civitai:82098@87153=0.8;
             can be given several times. By default the weight is 1.
+        embedding: Identifier of a textual inversion embedding, with its weight like a LoRA's; can be given several
+            times. It acts where its word stands in a prompt.
         output_path: File, or folder, to write to. By default files named after the photo and the seed, in the
             working directory. Of several pictures, each gets a number.
         format: Of the files. By default what the name of the output says, or PNG.
@@ -113,6 +116,7 @@ def transform(
             model=model,
             vae=vae,
             loras=_weights(lora or []),
+            embeddings=_weights(embedding or [], "--embedding"),
             passes=own_passes,
         )
     except ValueError as failure:
@@ -158,7 +162,7 @@ def _margins(text: str) -> dict[str, int]:
         raise UsageError(f"--outpaint: {text!r} does not look like left=128,right=128,blur=16") from None
 
 
-def _weights(named: Sequence[str]) -> dict[str, float]:
+def _weights(named: Sequence[str], option: str = "--lora") -> dict[str, float]:
     """Weights by identifier."""
     weights: dict[str, float] = {}
     for each in named:
@@ -166,7 +170,7 @@ def _weights(named: Sequence[str]) -> dict[str, float]:
         try:
             weights[air] = float(weight) if said else 1.0
         except ValueError:
-            raise UsageError(f"--lora: {weight!r} is no weight, such as {air}=0.8") from None
+            raise UsageError(f"{option}: {weight!r} is no weight, such as {air}=0.8") from None
     return weights
 
 

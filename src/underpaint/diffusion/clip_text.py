@@ -1,6 +1,7 @@
 """Prompts of any length through a CLIP text encoder, window by window, so that no word is lost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPrompt
 from underpaint.diffusion.prompt_weighting import PromptWeighting, compel_hidden_states, weighted_fragments
+from underpaint.diffusion.textual_inversion import NewWord, Vocabulary
 
 
 class ClipText:
@@ -38,6 +40,18 @@ class ClipText:
         self._penultimate = penultimate
         self._pooled_name = pooled
         self._window = int(tokenizer.model_max_length)
+        self._vocabulary = Vocabulary()
+
+    @contextmanager
+    def with_words(self, words: Sequence[NewWord], network: str) -> Iterator[None]:
+        """A context within which prompts may have new words; `network` is the encoder's name among their vectors."""
+        before = self._vocabulary
+        first = self._encoder.get_input_embeddings().num_embeddings
+        self._vocabulary = Vocabulary(words, network=network, first=first)
+        try:
+            yield
+        finally:
+            self._vocabulary = before
 
     @torch.inference_mode()
     def encode(self, prompt: str, *, clip_skip: int, weighting: PromptWeighting | None) -> EncodedPrompt:
@@ -53,9 +67,15 @@ class ClipText:
         Raises:
             PromptSyntaxError: the prompt breaks the rules of its syntax.
         """
+        prompt = self._vocabulary.marked(prompt)
         if weighting == "compel":
             hidden = compel_hidden_states(
-                self._tokenizer, self._encoder, prompt, layer=lambda encoded: self._layer(encoded, clip_skip)
+                self._tokenizer,
+                self._encoder,
+                prompt,
+                words=self._words,
+                run=self._call,
+                layer=lambda encoded: self._layer(encoded, clip_skip),
             )
             # compel, too, pools the prompt as it is written.
             encoded = self._run([self._words(prompt)[: self._room]])
@@ -84,8 +104,11 @@ class ClipText:
         return self._window - 2
 
     def _words(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        return ids
+        def own(part: str) -> list[int]:
+            ids: list[int] = self._tokenizer(part, add_special_tokens=False, verbose=False).input_ids
+            return ids
+
+        return self._vocabulary.ids(text, own)
 
     def _run(self, chunks: Sequence[Sequence[int]]) -> Any:
         begin, end, pad = (
@@ -97,11 +120,11 @@ class ClipText:
         ids = torch.tensor([[begin, *chunk, end, *[pad] * (room - len(chunk))] for chunk in chunks])
         mask = torch.tensor([[1] * (len(chunk) + 2) + [0] * (room - len(chunk)) for chunk in chunks])
         uses_mask = getattr(self._encoder.config, "use_attention_mask", False)
-        return self._encoder(
-            ids.to(self._device),
-            attention_mask=mask.to(self._device) if uses_mask else None,
-            output_hidden_states=True,
-        )
+        return self._call(ids.to(self._device), mask.to(self._device) if uses_mask else None)
+
+    def _call(self, ids: Tensor, mask: Tensor | None) -> Any:
+        with self._vocabulary.looked_up(self._encoder, ids) as known:
+            return self._encoder(known, attention_mask=mask, output_hidden_states=True)
 
     def _layer(self, encoded: Any, clip_skip: int) -> Tensor:
         hidden: Tensor

@@ -33,6 +33,8 @@ class FamilyEntry:
     """Whether its models take LoRAs (`diffusion.lora.TakesLoras`)."""
     vae: bool = False
     """Whether its models take another autoencoder than their own (`diffusion.autoencoder.TakesAutoencoders`)."""
+    embeddings: bool = False
+    """Whether they take textual inversions (`diffusion.textual_inversion.TakesEmbeddings`)."""
     ip_adapters: bool = False
     """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`)."""
     has_unet: bool = True
@@ -61,6 +63,7 @@ _STABLE_DIFFUSION = FamilyEntry(
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
     vae=True,
+    embeddings=True,
     ip_adapters=True,
 )
 _STABLE_DIFFUSION_XL = FamilyEntry(
@@ -71,6 +74,7 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     schedulers=STABLE_DIFFUSION_SCHEDULERS,
     loras=True,
     vae=True,
+    embeddings=True,
     ip_adapters=True,
 )
 _FLUX = FamilyEntry(

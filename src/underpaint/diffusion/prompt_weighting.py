@@ -8,7 +8,7 @@ states of each token are multiplied by its weight.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from torch import Tensor
@@ -81,7 +81,13 @@ def _merged(fragments: list[tuple[str, float]]) -> list[tuple[str, float]]:
 
 
 def compel_hidden_states(
-    tokenizer: Any, text_encoder: Any, prompt: str, *, layer: Callable[[Any], Tensor]
+    tokenizer: Any,
+    text_encoder: Any,
+    prompt: str,
+    *,
+    words: Callable[[str], list[int]],
+    run: Callable[[Tensor, Tensor | None], Any],
+    layer: Callable[[Any], Tensor],
 ) -> Tensor:
     """Hidden states, (tokens, width), of a prompt of any length in compel's notation.
 
@@ -89,6 +95,8 @@ def compel_hidden_states(
         tokenizer: of the encoder.
         text_encoder: a CLIPTextModel, with or without a projection.
         prompt: in compel's notation.
+        words: identifiers of a text, without begin and end.
+        run: calls the encoder with identifiers, (rows, tokens), and the attention mask.
         layer: takes the hidden states that count, (rows, tokens, width), out of what the encoder returns.
 
     Raises:
@@ -97,8 +105,8 @@ def compel_hidden_states(
     from compel import Compel
 
     compel = Compel(
-        tokenizer,
-        _LayeredEncoder(text_encoder, layer),
+        _WordTokenizer(tokenizer, words),
+        _LayeredEncoder(text_encoder, run, layer),
         truncate_long_prompts=False,
         dtype_for_device_getter=lambda _device: text_encoder.dtype,
     )
@@ -111,17 +119,38 @@ def compel_hidden_states(
     return encoded[0]
 
 
+class _WordTokenizer:
+    """A tokenizer that knows more words than its own."""
+
+    def __init__(self, tokenizer: Any, words: Callable[[str], list[int]]) -> None:
+        self._tokenizer = tokenizer
+        self._words = words
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def __call__(self, texts: Sequence[str], **_: Any) -> dict[str, list[list[int]]]:
+        begin, end = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
+        return {"input_ids": [[begin, *self._words(text), end] for text in texts]}
+
+
 class _LayeredEncoder:
     """A text encoder that gives the hidden states of one layer as its last, for compel, which knows few layers."""
 
-    def __init__(self, text_encoder: Any, layer: Callable[[Any], Tensor]) -> None:
+    def __init__(
+        self,
+        text_encoder: Any,
+        run: Callable[[Tensor, Tensor | None], Any],
+        layer: Callable[[Any], Tensor],
+    ) -> None:
         self._text_encoder = text_encoder
+        self._run = run
         self._layer = layer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._text_encoder, name)
 
     def __call__(self, ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Any:
-        encoded = self._text_encoder(ids, attention_mask, output_hidden_states=True, return_dict=True)
+        encoded = self._run(ids, attention_mask)
         encoded.last_hidden_state = self._layer(encoded)
         return encoded

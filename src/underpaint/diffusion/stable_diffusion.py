@@ -28,6 +28,7 @@ from underpaint.diffusion.lora import Lora, Loras, adapted, load_lora
 from underpaint.diffusion.masking import Mask, latent_mask
 from underpaint.diffusion.openvino_unet import OpenVinoUnet
 from underpaint.diffusion.prompt_weighting import PromptWeighting
+from underpaint.diffusion.textual_inversion import NewWord, TextualInversion, load_inversion
 
 
 class StableDiffusion:
@@ -115,6 +116,10 @@ class StableDiffusion:
         """See `TakesLoras.load_lora`."""
         return load_lora(location, {"unet": self._unet, **self._text_networks})
 
+    def load_inversion(self, location: Path) -> TextualInversion:
+        """See `TakesEmbeddings.load_inversion`."""
+        return load_inversion(location, self._text_networks)
+
     def load_ip_adapter(self, location: Path) -> IPAdapter:
         """See `TakesImagePrompts.load_ip_adapter`."""
         return load_ip_adapter(location, self._unet)
@@ -129,6 +134,14 @@ class StableDiffusion:
         with ExitStack() as stack:
             for name, network in self._text_networks.items():
                 stack.enter_context(adapted(network, name, [loras]))
+            yield
+
+    @contextmanager
+    def with_words(self, words: Sequence[NewWord]) -> Iterator[None]:
+        """See `TakesEmbeddings.with_words`."""
+        with ExitStack() as stack:
+            for text, name in zip(self._text, self.text_networks, strict=True):
+                stack.enter_context(text.with_words(words, name))
             yield
 
     def match_prompts(

@@ -1,6 +1,7 @@
 """What acts upon a loaded model for some of its jobs: kept while there is room, so that no job waits for another's."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.diffusion.image_encoder import ImageEncoder
 from underpaint.diffusion.ip_adapter import EncodedImagePrompt, ImagePrompts, IPAdapter, TakesImagePrompts
 from underpaint.diffusion.lora import Lora, Loras, TakesLoras
+from underpaint.diffusion.textual_inversion import NewWord, TakesEmbeddings, TextualInversion
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, ModelReference
 
@@ -23,8 +25,8 @@ class RowPrompts(NamedTuple):
 
 
 class LoadedAdditions:
-    """LoRAs, IP-Adapters and autoencoders by the model that they are for, and image encoders, up to a number of bytes.
-    Those of running jobs stay in any case.
+    """LoRAs, embeddings, IP-Adapters and autoencoders by the model that they are for, and image encoders, up to a
+    number of bytes. Those of running jobs stay in any case.
     """
 
     def __init__(self, budget_bytes: int) -> None:
@@ -41,6 +43,21 @@ class LoadedAdditions:
         if not isinstance(model, TakesLoras):
             raise ModelLoadError(f"models of {request.model.architecture} take no LoRA")
         return [(self._lora(addition, request.model, model), addition.weight) for addition in request.loras]
+
+    def words(self, request: JobRequest, model: Family) -> Sequence[NewWord]:
+        """The embeddings of a job.
+
+        Raises:
+            ModelLoadError: one of them cannot be used with the model.
+        """
+        if not request.embeddings:
+            return ()
+        if not isinstance(model, TakesEmbeddings):
+            raise ModelLoadError(f"models of {request.model.architecture} take no embedding")
+        return [
+            NewWord(self._inversion(each, request.model, model), each.triggers, each.weight)
+            for each in request.embeddings
+        ]
 
     def autoencoder(self, request: JobRequest, model: Family) -> Autoencoder | None:
         """What takes the place of the model's own autoencoder; None for that one.
@@ -84,6 +101,16 @@ class LoadedAdditions:
             lambda lora: lora.size_bytes,
         )
         return lora
+
+    def _inversion(
+        self, addition: Addition, reference: ModelReference, model: TakesEmbeddings
+    ) -> TextualInversion:
+        inversion: TextualInversion = self._loaded.get_or_make(
+            ("embedding", reference, addition.location),
+            lambda: model.load_inversion(addition.location),
+            lambda inversion: inversion.size_bytes,
+        )
+        return inversion
 
     def _told(
         self,

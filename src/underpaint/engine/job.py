@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.deep_cache import DeepFeatures
+from underpaint.diffusion.embedding_names import is_named
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
@@ -21,6 +23,7 @@ from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.diffusion.masking import FAINTEST, KeptLatents, join, latent_mask
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
+from underpaint.diffusion.textual_inversion import NewWord, TakesEmbeddings
 from underpaint.engine.additions import LoadedAdditions, RowPrompts
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import DeepCache, JobRequest, Mask, ModelReference, Pass
@@ -40,6 +43,7 @@ class _Leg:
         encodings: ByteBudgetCache,
         *,
         loras: Loras,
+        words: Sequence[NewWord],
         image_prompts: RowPrompts,
         number: int,
         generator: torch.Generator,
@@ -71,7 +75,7 @@ class _Leg:
         self.guidance_scale = asked.guidance_scale
         self.loras = loras
         self.image_prompts = image_prompts
-        self.prompts = _encoded_prompts(asked, request, model, encodings, loras)
+        self.prompts = _encoded_prompts(asked, request, model, encodings, loras, words)
         cache = _deep_cache(request)
         self._interval = 1 if cache is None else cache.interval
         self.deep = [] if cache is None else [DeepFeatures(branch=cache.branch) for _ in self.prompts]
@@ -99,6 +103,7 @@ class Trajectory:
             if self._crop is not None:
                 picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
         loras = additions.loras(request, model)
+        self._words = additions.words(request, model)
         self._sees_mask = model.sees_mask
         self._autoencoder = additions.autoencoder(request, model)
         self._beside: Tensor | None = None
@@ -113,6 +118,7 @@ class Trajectory:
                 model,
                 encodings,
                 loras=loras,
+                words=self._words,
                 image_prompts=image_prompts,
                 number=number,
                 generator=generator,
@@ -201,6 +207,8 @@ class Trajectory:
             encodings,
             # They are for the model that it takes over from.
             loras=(),
+            # These are not: its encoder is the second one of that model.
+            words=self._words,
             image_prompts=RowPrompts(),
             number=1,
             generator=self._generator,
@@ -480,18 +488,27 @@ def _shown(
 
 
 def _encoded_prompts(
-    asked: Pass, request: JobRequest, model: Family, encodings: ByteBudgetCache, loras: Loras
+    asked: Pass,
+    request: JobRequest,
+    model: Family,
+    encodings: ByteBudgetCache,
+    loras: Loras,
+    words: Sequence[NewWord],
 ) -> tuple[EncodedPrompt, ...]:
-    if not loras:
-        return _encoded_by(asked, request, model, encodings, loras=())
-    assert isinstance(model, TakesLoras), "they have been loaded for it"
-    with model.with_loras(loras):
-        # Prompts are the same to those LoRAs that leave the text encoders alone.
-        heard = tuple(
-            (addition.location, addition.weight)
-            for addition, (lora, _) in zip(request.loras, loras, strict=True)
-            if lora.touches_any(model.text_networks)
-        )
+    heard: Hashable = ()
+    with ExitStack() as stack:
+        if words:
+            assert isinstance(model, TakesEmbeddings), "they have been loaded for it"
+            stack.enter_context(model.with_words(words))
+        if loras:
+            assert isinstance(model, TakesLoras), "they have been loaded for it"
+            stack.enter_context(model.with_loras(loras))
+            # Prompts are the same to those LoRAs that leave the text encoders alone.
+            heard = tuple(
+                (addition.location, addition.weight)
+                for addition, (lora, _) in zip(request.loras, loras, strict=True)
+                if lora.touches_any(model.text_networks)
+            )
         return _encoded_by(asked, request, model, encodings, loras=heard)
 
 
@@ -499,8 +516,13 @@ def _encoded_by(
     asked: Pass, request: JobRequest, model: Family, encodings: ByteBudgetCache, *, loras: Hashable
 ) -> tuple[EncodedPrompt, ...]:
     def encoded(prompt: str, clip_skip: int, *, negative: bool = False) -> EncodedPrompt:
+        named = tuple(
+            (each.location, each.triggers, each.weight)
+            for each in request.embeddings
+            if is_named(prompt, each.triggers)
+        )
         made: EncodedPrompt = encodings.get_or_make(
-            ("prompt", request.model, prompt, negative, clip_skip, request.prompt_weighting, loras),
+            ("prompt", request.model, prompt, negative, clip_skip, request.prompt_weighting, loras, named),
             lambda: model.encode_prompt(
                 prompt, negative=negative, clip_skip=clip_skip, weighting=request.prompt_weighting
             ),

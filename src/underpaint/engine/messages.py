@@ -40,6 +40,14 @@ class Addition:
     weight: float = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Embedding(Addition):
+    """A textual inversion, whose vectors are multiplied by its weight."""
+
+    triggers: tuple[str, ...]
+    """What stands for it in prompts, at least one."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImagePrompt:
     """Pictures that lead a job, and the IP-Adapter by which they do."""
@@ -132,6 +140,8 @@ class JobRequest:
     """In place of the model's own."""
     loras: tuple[Addition, ...] = ()
     """Of the model's family. One named twice has the sum of both weights."""
+    embeddings: tuple[Embedding, ...] = ()
+    """For the prompts of all passes, and the refiner's. One named twice has the sum of both weights."""
     image_prompts: tuple[ImagePrompt, ...] = ()
     """What leads it besides its prompts."""
     further_passes: tuple[Pass, ...] = ()
@@ -280,6 +290,6 @@ class EngineOptions:
     checkpoint_interval_s: float = 5.0
     """Seconds that a job runs between its checkpoints, at least."""
     additions_bytes: int = 2**30
-    """Budget for LoRAs, autoencoders, IP-Adapters and image encoders that are kept for the next job."""
+    """Budget for LoRAs, embeddings, autoencoders, IP-Adapters and image encoders that are kept for the next job."""
     preload: ModelReference | None = None
     """A model to load before the first job comes."""

@@ -1,8 +1,10 @@
 """What a picture says about its own making, in the words of the API."""
 
+from collections.abc import Sequence
+
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.messages import DeepCache, Finished, JobRequest
+from underpaint.engine.messages import Addition, DeepCache, Finished, JobRequest
 from underpaint.version import __version__
 from underpaint.wire import Refiner
 
@@ -20,7 +22,8 @@ def picture_parameters(
         **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),
         **({"refiner": _refiner(job, refiner)} if refiner else {}),
         **({"vae": job.vae.air} if job.vae else {}),
-        **({"lora": [{"model": lora.air, "weight": lora.weight} for lora in job.loras]} if job.loras else {}),
+        **({"lora": _weighted(job.loras)} if job.loras else {}),
+        **({"embeddings": _weighted(job.embeddings)} if job.embeddings else {}),
         **({"ipAdapters": _ip_adapters(job)} if job.image_prompts else {}),
         **({"acceleratorOptions": _shortcuts(job.deep_cache)} if job.deep_cache else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
@@ -40,6 +43,10 @@ def picture_parameters(
         "executor": finished.executor,
         "version": __version__,
     }
+
+
+def _weighted(additions: Sequence[Addition]) -> list[dict[str, object]]:
+    return [{"model": addition.air, "weight": addition.weight} for addition in additions]
 
 
 def _shortcuts(cache: DeepCache) -> dict[str, object]:

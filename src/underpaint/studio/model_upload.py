@@ -166,6 +166,9 @@ def _entry(task: ModelUploadTask, path: Path) -> ModelEntry:
     return dataclasses.replace(
         described,
         hero_image_url=task.hero_image_url or "",
-        trigger_words=task.positive_trigger_words or "",
+        # An embedding is one word in whichever prompt.
+        trigger_words=task.positive_trigger_words
+        or (task.negative_trigger_words if task.category == "embeddings" else None)
+        or "",
         default_weight=task.default_weight,
     )

@@ -17,10 +17,11 @@ from underpaint.catalog.download import DownloadFailed, local_files
 from underpaint.catalog.entry import Category
 from underpaint.catalog.image_encoders import image_encoder_of
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.engine.messages import Addition, ImagePrompt, Mask, Picture, Refiner
+from underpaint.engine.messages import Addition, Embedding, ImagePrompt, Mask, Picture, Refiner
 from underpaint.images import Margins, extend_image, fit_image, fit_mask, margin_mask, shrink_image
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
+from underpaint.studio.embeddings import embedding_of
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.requests import (
     GUIDE_SIDE_PX,
@@ -49,6 +50,7 @@ class Prepared:
     refiner: Refiner | None = None
     vae: Addition | None = None
     loras: tuple[Addition, ...] = ()
+    embeddings: tuple[Embedding, ...] = ()
     image_prompts: tuple[ImagePrompt, ...] = ()
     guide_files: tuple[tuple[bytes, ...], ...] = ()
     """Their pictures as they came."""
@@ -96,6 +98,7 @@ class Preparation:
         refiner_entry = self._refiner(task.refiner, entry, steps) if task.refiner else None
         vae = await self._vae(task, entry)
         loras = await self._loras(task, entry)
+        embeddings = await self._embeddings(task, entry)
         adapters = await self._ip_adapters(task, entry)
         picture, seed_file = None, None
         if task.seed_image is not None:
@@ -125,6 +128,7 @@ class Preparation:
             refiner=refiner,
             vae=vae,
             loras=loras,
+            embeddings=embeddings,
             image_prompts=image_prompts,
             guide_files=guide_files,
         )
@@ -153,6 +157,26 @@ class Preparation:
                 for index, each in enumerate(task.lora)
             ]
         )
+
+    async def _embeddings(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> tuple[Embedding, ...]:
+        if task.embeddings and not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].embeddings:
+            raise TaskError(
+                "unsupportedParameter",
+                f"'embeddings' is not supported by this server for models of {checkpoint.architecture}.",
+                parameter="embeddings",
+            )
+        prompts = [task.positive_prompt, task.negative_prompt]
+        for each in task.passes:
+            prompts += [prompt for prompt in (each.positive_prompt, each.negative_prompt) if prompt]
+        found = []
+        for index, asked in enumerate(task.embeddings):
+            entry, location, triggers = await self._looked_up(
+                partial(embedding_of, self._catalog, asked.model, checkpoint=checkpoint, prompts=prompts),
+                parameter=f"embeddings[{index}].model",
+            )
+            weight = _weight(asked, entry)
+            found.append(Embedding(air=entry.air, location=location, weight=weight, triggers=triggers))
+        return tuple(found)
 
     async def _ip_adapters(
         self, task: ImageInferenceTask, checkpoint: ModelEntry
@@ -211,8 +235,7 @@ class Preparation:
             partial(additional_model, self._catalog, asked.model, category, checkpoint=checkpoint),
             parameter=parameter,
         )
-        weight = asked.weight if asked.weight is not None else entry.default_weight
-        return Addition(air=entry.air, location=location, weight=1.0 if weight is None else weight)
+        return Addition(air=entry.air, location=location, weight=_weight(asked, entry))
 
     async def _looked_up(self, look_up: Callable[[], Found], *, parameter: str) -> Found:
         """What the catalog says about a model beside the task's own, in a thread, for it may download."""
@@ -247,6 +270,11 @@ class Preparation:
         except CatalogError as refusal:
             code = parameter_code("invalid", parameter)
             raise TaskError(code, str(refusal), parameter=parameter, type="string") from None
+
+
+def _weight(asked: WeightedModel, entry: ModelEntry) -> float:
+    weight = asked.weight if asked.weight is not None else entry.default_weight
+    return 1.0 if weight is None else weight
 
 
 async def _files_of(entry: ModelEntry, *, parameter: str) -> Path:

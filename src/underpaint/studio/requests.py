@@ -9,6 +9,7 @@ from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine.messages import (
     Addition,
     DeepCache,
+    Embedding,
     ImagePrompt,
     JobRequest,
     Mask,
@@ -63,6 +64,7 @@ class Wishes:
     refiner: Refiner | None = None
     vae: Addition | None = None
     loras: tuple[Addition, ...] = ()
+    embeddings: tuple[Embedding, ...] = ()
     image_prompts: tuple[ImagePrompt, ...] = ()
     deep_cache: DeepCache | None = None
     passes: tuple[Pass, ...] = ()
@@ -106,6 +108,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         refiner=wishes.refiner,
         vae=wishes.vae,
         loras=wishes.loras,
+        embeddings=wishes.embeddings,
         image_prompts=wishes.image_prompts,
         deep_cache=wishes.deep_cache,
         further_passes=tuple(further),

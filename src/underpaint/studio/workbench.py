@@ -118,6 +118,7 @@ class Workbench:
             refiner=prepared.refiner,
             vae=prepared.vae,
             loras=prepared.loras,
+            embeddings=prepared.embeddings,
             image_prompts=prepared.image_prompts,
             deep_cache=deep_cache(task.accelerator_options),
             passes=task.passes,

@@ -99,6 +99,8 @@ class ImageInferenceTask(PictureTask):
         refiner: a second model for the last steps.
         vae: a VAE of the model's family that takes the place of the model's own.
         lora: LoRAs that act upon the model, up to 20; one named twice has the sum of both weights.
+        embeddings: textual inversions of the model's family, up to 20, which act where their words stand in the
+            prompts; one named twice has the sum of both weights.
         ip_adapters: pictures that lead this one, and the models by which they do, up to 8.
         accelerator_options: shortcuts of the steps, for models with a UNet; None for none.
         number_results: how many pictures, 1 to 20.
@@ -171,6 +173,11 @@ class ImageInferenceTask(PictureTask):
     lora: tuple[WeightedModel, ...] = Field(
         default=(), max_length=MAX_ADDITIONS, description="LoRAs of the model's family that act together"
     )
+    embeddings: tuple[WeightedModel, ...] = Field(
+        default=(),
+        max_length=MAX_ADDITIONS,
+        description="textual inversions of the model's family, which act where their words stand in the prompts",
+    )
     ip_adapters: tuple[IPAdapter, ...] = Field(
         default=(),
         max_length=MAX_IP_ADAPTERS,
@@ -204,6 +211,7 @@ class ImageInferenceTask(PictureTask):
         fold_acceleration(folded)
         _fold_prompt_weighting(folded)
         fold_list(folded, "lora", WeightedModel)
+        fold_list(folded, "embeddings", WeightedModel)
         fold_ip_adapters(folded)
         fold_list(folded, "passes", Pass)
         fold_object(folded, "outpaint", Outpaint)
