@@ -10,7 +10,7 @@ import pytest
 
 from tests.catalog.weights import sd_single_file, write_safetensors
 from tests.images.test_fetch import Writer, origin
-from tests.studio.conftest import Workplace, error_of, item_of
+from tests.studio.conftest import Workplace, error_of, item_of, transformation
 
 Open = Callable[..., Workplace]
 
@@ -171,3 +171,19 @@ async def test_what_a_killed_server_left_behind_is_removed(open_library: Open) -
     await workplace.studio.resume()
 
     assert stored(workplace) == []
+
+
+async def test_an_embedding_for_negative_prompts_is_named_by_its_words(
+    open_library: Open, tmp_path: Path
+) -> None:
+    workplace = open_library()
+    file = write_safetensors(tmp_path / "fog.safetensors", {"emb_params": (2, 768)})
+    words = {"category": "embeddings", "type": "negative", "negativeTriggerWords": "grayfog"}
+    async with origin(answer(file.read_bytes())) as there:
+        reply = await workplace.perform(upload(there.url, **words))
+    assert reply.data[-1]["status"] == "ready"
+
+    task = {"embeddings": [{"model": "mine:7@1"}], "negativePrompt": "Grayfog, people"}
+    item_of(await workplace.perform(transformation(**task)))
+    [job] = workplace.engine.jobs
+    assert [each.triggers for each in job.embeddings] == [("grayfog",)]
