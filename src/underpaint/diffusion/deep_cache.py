@@ -87,7 +87,8 @@ def shallow_pass(unet: Any, inputs: Mapping[str, Any], *, branch: int, features:
     for layer in _down_layers(unet)[:branch]:
         hidden = _run(layer, hidden, embedded, prompts)
         skips.append(hidden)
-    hidden = features
+    # Laid out as a whole pass does it, also where they have been on the disk: sums depend on it.
+    hidden = features.contiguous(memory_format=torch.channels_last)
     for layer in _up_layers(unet)[-1 - branch :]:
         skip = skips.pop()
         hidden = _run(layer, torch.cat([hidden, skip], dim=1), embedded, prompts)

@@ -38,7 +38,7 @@ class FamilyEntry:
     ip_adapters: bool = False
     """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`)."""
     has_unet: bool = True
-    """Whether its denoising model is a UNet, for which there is DeepCache."""
+    """Whether its denoising model is a UNet, for which there are DeepCache and OpenVINO."""
     types: frozenset[str] = frozenset({"base"})
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     without_strength: frozenset[str] = frozenset()

@@ -34,7 +34,7 @@ class Lora:
     """A LoRA for the networks of one model. Equal only to itself."""
 
     name: str
-    """Of its file."""
+    """The path of its file: names alone are often the same."""
     layers: Mapping[str, Mapping[str, LowRank]]
     """By network, such as "unet", then by the layer's name within it."""
 
@@ -100,7 +100,7 @@ def load_lora(location: Path, networks: Mapping[str, nn.Module]) -> Lora:
         )
     if not any(layers.values()):
         raise ModelLoadError(f"{location.name} adds nothing to this model")
-    return Lora(name=location.name, layers=layers)
+    return Lora(name=str(location), layers=layers)
 
 
 @contextmanager

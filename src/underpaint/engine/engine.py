@@ -82,8 +82,7 @@ class Engine:
         self._additions = LoadedAdditions(options.additions_bytes)
         self._models = LoadedModels(
             device=self.device,
-            dtype=executors.weights_dtype,
-            copies=executors.copies,
+            form_of=executors.weights_of,
             on_load=executors.take,
             budget_bytes=options.models_bytes,
             on_drop=self._forget,
@@ -159,8 +158,8 @@ class Engine:
 
     def _group(self, job: Job) -> Hashable:
         """What jobs must have in common to share a pass, as far as it is known before their prompts are encoded."""
-        # Beside a compiled executor, LoRAs and image prompts run in PyTorch; no neighbour is drawn there with them.
-        return (job.group, self._compiles and bool(job.request.loras or job.request.image_prompts))
+        # Beside a compiled executor, what is not plain runs in PyTorch; no neighbour is drawn there with it.
+        return (job.group, self._compiles and not job.is_plain)
 
     def _row_limit(self, group: Hashable) -> int:
         if self._strict_rows is not None:
@@ -298,7 +297,8 @@ class Engine:
     def _measured_pass(self, model: Family, job: Job, rows: list[Row]) -> Tensor:
         size = {"rows": len(rows), "pixels": job.pixels}
         started_s = time.monotonic()
-        if self._memory.tells_more(job.model, **size):
+        # One with shortcuts takes less than a whole one of its size.
+        if (rows[0].deep is None or rows[0].deep.due) and self._memory.tells_more(job.model, **size):
             with peak_of(self.device) as peak:
                 predicted = model.predict(rows)
             if peak.bytes is not None:
@@ -329,7 +329,7 @@ class Engine:
                 job_id=job.request.job_id,
                 picture=picture,
                 steps_run=job.steps,
-                executor=executor_of(model),
+                executor=executor_of(model) if job.is_plain else "eager",
             )
         )
 

@@ -8,9 +8,11 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family
 from underpaint.diffusion.openvino_unet import OpenVinoMissing, require_openvino
 from underpaint.engine.messages import EngineOptions, Executor
+from underpaint.engine.weights import WeightsForm
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +54,11 @@ class Executors:
             else:
                 log.warning("%s", refusal)
 
-    @property
-    def weights_dtype(self) -> torch.dtype:
-        """In which models are loaded. OpenVINO converts from full precision, whatever it then computes in."""
-        return self._precision if self.chosen == "eager" else torch.float32
-
-    @property
-    def copies(self) -> int:
-        """How often the weights of a model are in memory."""
-        return 1 if self.chosen == "eager" else 2
+    def weights_of(self, architecture: str) -> WeightsForm:
+        """How models of an architecture are held. OpenVINO converts from full precision, whatever it computes in."""
+        if self.chosen == "eager" or not FAMILY_OF_ARCHITECTURE[architecture].has_unet:
+            return WeightsForm(dtype=self._precision, copies=1)
+        return WeightsForm(dtype=torch.float32, copies=2)
 
     def take(self, model: Family, name: str) -> None:
         """Make the compiled form of a model that was just loaded: now under strict determinism, else in a thread."""

@@ -87,6 +87,17 @@ class _Leg:
         evaluated = self.sampler.forwards - self.sampler.forwards_left
         return evaluated % self._interval == 0
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its passes are those of the model as it is, which a compiled form of it can run."""
+        return not (self.loras or self.image_prompts.conditional or self.deep)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `Trajectory.state` gave, in a leg that has not begun."""
+        self.sampler.restore(state["sampler"])
+        for deep, values in zip(self.deep, state["deep"], strict=True):
+            deep.values = values
+
 
 class Trajectory:
     """The part of a job that needs its model: latents, sampler state and encoded prompts."""
@@ -133,6 +144,7 @@ class Trajectory:
         self._refiner = request.refiner
         """The refiner that is still to take over."""
         self._refiner_state: Mapping[str, Any] | None = None
+        """Where the refiner was, in a job that goes on."""
         # In the order in which diffusers' pipelines draw: first the autoencoder's noise, then the trajectory's.
         shape = model.latent_shape(width_px=request.width_px, height_px=request.height_px)
         if mask is not None:
@@ -151,6 +163,10 @@ class Trajectory:
         ):
             # Nothing of the picture but what the model is shown beside: the pipelines do not even encode it.
             self._latents = self._start(torch.zeros(shape))
+            if self._refiner is not None:
+                # A refiner does not see the mask: what is kept has to be put back. Without a sample, which would be
+                # noise that the pipelines do not draw.
+                self._clean = _encoded_picture(picture, request, self._autoencoder, model, encodings).mean
         else:
             encoded = _encoded_picture(picture, request, self._autoencoder, model, encodings)
             self._clean = encoded.sample(generator)
@@ -214,12 +230,15 @@ class Trajectory:
             generator=self._generator,
             first=self._refiner.start_step,
         )
+        if not model.sees_mask:
+            self._beside, self._sees_mask = None, False
+            if self._mask is not None and self._kept is None:
+                noise = leg.sampler.draw_noise(tuple(self._latents.shape))
+                self._kept = KeptLatents(self._clean, self._mask, noise)
         if self._refiner_state is not None:
-            leg.sampler.restore(self._refiner_state)
+            leg.restore(self._refiner_state)
         self._steps_behind += self._leg.sampler.steps
         self._leg, self._refiner, self._refiner_state = leg, None, None
-        if not model.sees_mask:
-            self._beside = None
 
     @property
     def steps_done(self) -> int:
@@ -235,6 +254,11 @@ class Trajectory:
     def shortcut(self) -> tuple[int, bool] | None:
         """Under DeepCache its branch, and whether the next pass is a whole one."""
         return (self._leg.deep[0].branch, self._leg.runs_whole) if self._leg.deep else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the next pass is that of the model as it is, without LoRAs, image prompts or shortcuts."""
+        return self._leg.is_plain
 
     @property
     def tokens(self) -> int:
@@ -322,15 +346,13 @@ class Trajectory:
         for _ in range(state["passes"]):
             self._next_leg()
         self._latents = state["latents"]
-        if self._mask is not None and not self._sees_mask:
+        if self._mask is not None and state["noise"] is not None:
             self._kept = KeptLatents(self._clean, self._mask, state["noise"])
         if state["refining"]:
             self._leg.sampler.finish()
-            self._refiner_state = state["sampler"]
+            self._refiner_state = state
         else:
-            self._leg.sampler.restore(state["sampler"])
-            for deep, values in zip(self._leg.deep, state["deep"], strict=True):
-                deep.values = values
+            self._leg.restore(state)
 
     def _next_leg(self) -> None:
         self._steps_behind += self._leg.sampler.steps
@@ -390,6 +412,15 @@ class Job:
         return (self.model, tile_px or self.request.width_px, tile_px or self.request.height_px, shortcut)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the next forward pass is that of the model as it is, without LoRAs, image prompts or shortcuts."""
+        if self.trajectory is not None and not self.trajectory.waits_for_refiner:
+            return self.trajectory.is_plain
+        if _deep_cache(self.request) is not None:
+            return False
+        return self.trajectory is not None or not (self.request.loras or self.request.image_prompts)
+
+    @property
     def model(self) -> ModelReference:
         """Of the next forward pass."""
         if self.request.refiner is None or self.trajectory is None or not self.trajectory.is_refining:
@@ -418,7 +449,8 @@ def _without_idle_base(request: JobRequest) -> JobRequest:
     skipped = request.steps - steps_to_run(request.steps, request.strength)
     if skipped < request.refiner.start_step:
         return request
-    return replace(request, model=request.refiner.model, refiner=None)
+    # What acts upon the model before it does not act upon the refiner.
+    return replace(request, model=request.refiner.model, refiner=None, loras=(), image_prompts=())
 
 
 def _tile_count(request: JobRequest) -> int:

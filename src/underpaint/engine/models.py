@@ -12,7 +12,7 @@ from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.engine.memory import free_bytes, readable, release_memory, total_bytes
 from underpaint.engine.messages import ModelReference
-from underpaint.engine.weights import weights_bytes
+from underpaint.engine.weights import WeightsForm, weights_bytes
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,7 @@ class LoadedModels:
         self,
         *,
         device: torch.device,
-        dtype: torch.dtype,
-        copies: int = 1,
+        form_of: Callable[[str], WeightsForm],
         budget_bytes: int | None = None,
         on_load: Callable[[Family, str], None] = lambda model, name: None,
         on_drop: Callable[[ModelReference], None] = lambda _: None,
@@ -37,19 +36,17 @@ class LoadedModels:
 
         Args:
             device: where they go.
-            dtype: precision of their weights.
-            copies: how often the weights of each are in memory.
+            form_of: how the weights of models of an architecture are held.
             budget_bytes: of all their weights; a model that alone takes more stays alone. None for half of what the
                 device has.
             on_load: called with each that comes, and its name.
             on_drop: called with each that goes.
         """
         self._device = device
-        self._dtype = dtype
+        self._form_of = form_of
         self._budget_bytes = (
             int(total_bytes(device) * DEFAULT_SHARE) if budget_bytes is None else budget_bytes
         )
-        self._copies = copies
         self._on_load = on_load
         self._on_drop = on_drop
         self._models: OrderedDict[ModelReference, Family] = OrderedDict()
@@ -72,13 +69,14 @@ class LoadedModels:
         if reference in self._models:
             self._models.move_to_end(reference)
             return self._models[reference]
-        size = weights_bytes(reference.location, self._dtype, config=reference.config) * self._copies
+        form = self._form_of(reference.architecture)
+        size = weights_bytes(reference.location, form.dtype, config=reference.config) * form.copies
         self._make_room(size, reference.location.name)
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture].load_class()
         try:
             model = family.load(
-                reference.location, config=reference.config, device=self._device, dtype=self._dtype
+                reference.location, config=reference.config, device=self._device, dtype=form.dtype
             )
         except (torch.OutOfMemoryError, MemoryError) as failure:
             raise ModelLoadError(

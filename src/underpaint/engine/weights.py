@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +13,15 @@ from underpaint.catalog.safetensors_header import read_header
 DENOISERS = frozenset({"transformer", "unet"})
 NOT_LOADED = frozenset({"safety_checker", "feature_extractor"})
 """Folders of a pipeline that no family loads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsForm:
+    """How the weights of a model are held."""
+
+    dtype: torch.dtype
+    copies: int
+    """How often they are in memory."""
 
 
 def weights_bytes(location: Path, dtype: torch.dtype, *, config: str | None = None) -> int:
