@@ -31,9 +31,9 @@ def ask(sdxl_checkpoint: Path, refiner: ModelReference) -> Callable[..., JobRequ
     return request
 
 
-@pytest.mark.parametrize("models_loaded", [1, 2])
+@pytest.mark.parametrize("models_bytes", [1, None])
 def test_jobs_with_and_without_it_go_on_beside_each_other(
-    ask: Callable[..., JobRequest], photo: Picture, models_loaded: int
+    ask: Callable[..., JobRequest], photo: Picture, models_bytes: int | None
 ) -> None:
     requests = [
         ask("early", 1),
@@ -43,7 +43,7 @@ def test_jobs_with_and_without_it_go_on_beside_each_other(
         ask("photo", 4, picture=photo, strength=0.6, guidance_scale=1.0),
         ask("long", 2, prompt="cat " * 90, negative_prompt="fog"),
     ]
-    together, alone = Driven(models_loaded=models_loaded), Driven()
+    together, alone = Driven(models_bytes=models_bytes), Driven()
     together.finish(*requests)
     for request in requests:
         alone.finish(request)
