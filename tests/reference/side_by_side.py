@@ -210,7 +210,10 @@ class SideBySide:
                 arguments.update(width=asked.width_px, height=asked.height_px)
             else:
                 kind = "Img2Img" if asked.mask is None else "Inpaint"
-                pipeline = getattr(diffusers, self._pipeline.format(kind)).from_pipe(pipeline)
+                # Named, since otherwise only an AutoencoderKL is taken over.
+                pipeline = getattr(diffusers, self._pipeline.format(kind)).from_pipe(
+                    pipeline, vae=pipeline.vae
+                )
                 pipeline.set_progress_bar_config(disable=True)
                 arguments.update(
                     image=Image.fromarray(asked.picture),

@@ -185,14 +185,17 @@ def _text_or_image(scheduler: str, photo: Picture, strength: float | None) -> As
 @pytest.mark.parametrize("strength", [0.4, 0.7, 1.0])
 @pytest.mark.parametrize("scheduler", ["DDIM", "Euler", "Euler a", "DPM++ 2M", "Heun", "UniPC"])
 def test_inpainting_matches_inside_the_mask(
-    sd1: SideBySide, photo: Picture, scheduler: str, strength: float
+    sd1: SideBySide, photo: Picture, monkeypatch: pytest.MonkeyPatch, scheduler: str, strength: float
 ) -> None:
     mask = np.zeros(photo.shape[:2], np.uint8)
     mask[16:48, 8:40] = 255
     asked = Asked(picture=photo, mask=mask, scheduler=scheduler, strength=strength)
-    ours, theirs = sd1.ours(asked), sd1.theirs(asked, REFERENCES[scheduler])
+    joined = sd1.ours(asked)
+    assert np.array_equal(joined[mask == 0], photo[mask == 0])
 
-    assert np.array_equal(ours[mask == 0], photo[mask == 0])
+    # The pipeline does not lead the painted pixels to the kept ones (decision 011).
+    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, *_: painted)
+    ours, theirs = sd1.ours(asked), sd1.theirs(asked, REFERENCES[scheduler])
     inside = mask == 255
     assert not is_flat(ours[inside])
     assert worst_difference(ours[inside], theirs[inside]) <= 1
