@@ -30,9 +30,9 @@ lint: $(TESTS_READY)  ## Check style and formatting
 types: $(TESTS_READY)  ## Check types
 	$(BIN)/mypy
 
-# Two at a time: many tests wait for servers and clients, and each of those has threads of its own.
+# Three at a time, on two cores: many tests wait for servers and clients, and each of those has threads of its own.
 unit: $(TESTS_READY)  ## Run the tests; ARGS="tests/wire -k seed" runs some of them
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 format: $(TESTS_READY)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix
