@@ -157,8 +157,8 @@ class Settings(BaseModel):
     disk_budget_bytes: int | None = Field(
         None,
         ge=2**20,
-        description="Bytes that stored images may fill; a task that could exceed them is refused. By default as many "
-        "as the disk has.",
+        description="Bytes that stored images, and what is kept of unfinished ones, may fill; a task that could exceed "
+        "them is refused. By default as many as the disk has.",
     )
     disk_reserve_bytes: int = Field(
         256 * 2**20,

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from underpaint.server import sessions as module
-from underpaint.server.sessions import Sessions
+from underpaint.server.sessions import Session, Sessions
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Socket:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.broken = False
-        self.closed_with: int | None = None
+        self.left: list[Session] = []
 
     async def send(self, frame: str) -> bool:
         await asyncio.sleep(0)
@@ -28,8 +28,8 @@ class Socket:
         self.sent.append(frame)
         return True
 
-    async def close(self, code: int, reason: str) -> None:
-        self.closed_with = code
+    async def leave(self, session: Session) -> None:
+        self.left.append(session)
         self.broken = True
 
 
@@ -115,7 +115,7 @@ async def test_a_client_that_comes_back_early_replaces_its_own_former_connection
     session, former, later = sessions.find("owner", None), Socket(), Socket()
     await sessions.attach(session, former)
     await sessions.attach(sessions.find("owner", session.session_uuid), later)
-    assert former.closed_with == 1012
+    assert former.left == [session]
     # The end of the former connection is not the end of the session.
     sessions.detach(session, former)
     await sessions.deliver(session, "a", keep=True)

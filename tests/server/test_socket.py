@@ -330,6 +330,51 @@ class TestSessions:
             assert await ask(socket, authentication()) == first
             assert (await ask(socket, image_task("a")))["data"][0]["taskUUID"] == "a"
 
+    @pytest.mark.parametrize("meanwhile", ["a wrong key", "another key", "another session", "revoked"])
+    async def test_answers_come_over_the_connection_that_asked_whoever_it_has_become(
+        self, server: Listening, meanwhile: str
+    ) -> None:
+        (key_id, key), (_, other) = server.add_key(), server.add_key()
+        async with server.socket() as socket:
+            session = (await ask(socket, authentication(key)))["data"][0]["connectionSessionUUID"]
+            await socket.send(json.dumps([image_task("a", "wait"), image_task("b", "wait")]))
+            assert {await server.studio.started.get() for _ in "ab"} == {"a", "b"}
+            if meanwhile == "a wrong key":
+                assert (await ask(socket, authentication("wrong")))["errors"][0]["code"] == "invalidApiKey"
+            elif meanwhile == "another key":
+                assert "data" in await ask(socket, authentication(other))
+            elif meanwhile == "another session":
+                assert "data" in await ask(socket, authentication(key, connectionSessionUUID="none"))
+            else:
+                server.revoke_key(key_id)
+            if meanwhile in ("a wrong key", "revoked"):
+                # What is new needs a key that is valid.
+                assert (await ask(socket, image_task("c")))["errors"][0]["code"] == "missingApiKey"
+            server.studio.let_go("a")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "a"
+            server.studio.let_go("b")
+            assert (await frame(socket))["data"][0]["taskUUID"] == "b"
+            # With the last answer the connection has left the session, and is not closed by who resumes it.
+            if meanwhile == "another key":
+                async with server.socket() as resuming:
+                    reply = await ask(resuming, authentication(key, connectionSessionUUID=session))
+                    assert reply["data"][0]["connectionSessionUUID"] == session
+                    assert (await ask(socket, image_task("d")))["data"][0]["taskUUID"] == "d"
+
+    async def test_a_session_that_is_resumed_elsewhere_takes_its_answers_along(
+        self, server: Listening
+    ) -> None:
+        (_, key), (_, other) = server.add_key(), server.add_key()
+        async with server.socket() as socket, server.socket() as resuming:
+            session = (await ask(socket, authentication(key)))["data"][0]["connectionSessionUUID"]
+            await socket.send(json.dumps([image_task("a", "wait")]))
+            await server.studio.started.get()
+            assert "data" in await ask(socket, authentication(other))
+            assert "data" in await ask(resuming, authentication(key, connectionSessionUUID=session))
+            server.studio.let_go("a")
+            assert (await frame(resuming))["data"][0]["taskUUID"] == "a"
+            assert await ask(socket, PING) == PONG
+
 
 STEP = {
     "taskType": "imageInference",

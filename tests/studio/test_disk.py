@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from tests.studio.conftest import CALLER, STRANGER, Workplace, encoded, error_of, item_of, transformation
+from underpaint.engine.checkpoint_files import checkpoint_name, checkpoint_path
+from underpaint.studio.options import CHECKPOINTS
 
 MEBI = 2**20
 
@@ -71,6 +73,25 @@ async def test_what_is_in_the_queue_counts_as_if_it_were_stored(
     refused = await workplace.perform(transformation(width=512, height=512))
     assert error_of(refused)["code"] == "storageQuotaExceeded"
     workplace.engine.release()
+
+
+async def test_checkpoints_of_unfinished_pictures_count(
+    open_workplace: Callable[..., Workplace],
+) -> None:
+    workplace = open_workplace(disk_budget_bytes=MEBI)
+    name = checkpoint_name("", "of another task", 0)
+    kept = checkpoint_path(workplace.settings.data_dir / CHECKPOINTS, name)
+    kept.parent.mkdir()
+    kept.write_bytes(bytes(MEBI - 1000))
+    task = transformation(width=128, height=128)
+    assert error_of(await workplace.perform(task))["code"] == "storageQuotaExceeded"
+    assert error_of(await workplace.perform(upload(noise(64))))["code"] == "storageQuotaExceeded"
+    assert workplace.engine.jobs == []
+    os.utime(kept, (time.time() - 100, time.time() - 100))
+    await workplace.studio.resume()
+    # What a sweep does, when nothing needs it any more.
+    await workplace.studio._inference.sweep()
+    item_of(await workplace.perform(task))
 
 
 async def test_the_count_is_right_after_a_restart(open_workplace: Callable[..., Workplace]) -> None:

@@ -21,6 +21,16 @@ def checkpoint_path(folder: Path, name: str) -> Path:
     return folder / f"{name}{CHECKPOINT_SUFFIX}"
 
 
+def checkpoints_bytes(folder: Path) -> int:
+    """What all files of that folder take together, also what is half there. It changes while this counts."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                total += entry.stat().st_size
+    return total
+
+
 def remove_checkpoints(folder: Path, names: Iterable[str]) -> None:
     """Remove those of that name that there are."""
     for name in names:

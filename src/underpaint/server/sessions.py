@@ -30,8 +30,8 @@ class Connection(Protocol):
     async def send(self, frame: str) -> bool:
         """Send one frame. False when it certainly did not go out: the socket is gone."""
 
-    async def close(self, code: int, reason: str) -> None:
-        """End the connection. Does nothing when it has ended."""
+    async def leave(self, session: "Session") -> None:
+        """Another connection has resumed that session."""
 
 
 @dataclass(eq=False)
@@ -91,8 +91,7 @@ class Sessions:
         self._lost.pop(session.session_uuid, None)
         self._open[session.session_uuid] = session
         if former is not None and former is not connection:
-            # The client came back before the server noticed that it had gone.
-            await former.close(1012, "resumed on another connection")
+            await former.leave(session)
         while session.kept and session.connection is connection:
             frame = session.kept.popleft()
             self._count(session, -len(frame))

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
@@ -78,7 +79,8 @@ class SocketConnection:
         self._sending = asyncio.Lock()
         self._open = True
         self._waiting: asyncio.Timeout | None = None
-        self._in_flight = 0
+        self._unanswered: Counter[Session] = Counter()
+        """Tasks that came over this connection, by the session that they answer to."""
         self._last_message_s = self._unauthenticated_since_s = time.monotonic()
 
     async def serve(self) -> None:
@@ -105,7 +107,8 @@ class SocketConnection:
             return
         finally:
             self._open = False
-            self._forget_session()
+            for session in (*self._unanswered, *filter(None, [self._session])):
+                self._services.sessions.detach(session, self)
 
     async def send(self, frame: str) -> bool:
         """Send one frame, after those before it. False when the connection is gone, and the frame with it."""
@@ -135,6 +138,12 @@ class SocketConnection:
                 await self._websocket.close(code, reason)
         self._end()
 
+    async def leave(self, session: Session) -> None:
+        """Another connection has resumed that session."""
+        if session is self._session:
+            # The client came back before the server noticed that it had gone.
+            await self.close(1012, "resumed on another connection")
+
     def _end(self) -> None:
         """Let the reading loop end, which otherwise would wait for a client that says nothing more."""
         self._open = False
@@ -145,7 +154,7 @@ class SocketConnection:
         now_s = time.monotonic()
         if self._session is None:
             return self._unauthenticated_since_s + AUTHENTICATION_LIMIT_S - now_s
-        if self._in_flight:
+        if self._unanswered:
             return IDLE_LIMIT_S
         return self._last_message_s + IDLE_LIMIT_S - now_s
 
@@ -205,11 +214,11 @@ class SocketConnection:
         if session is None:
             error = TaskError("missingApiKey", "The connection is not authenticated.", parameter="apiKey")
             await self._send_error(error, raw)
-        elif self._in_flight >= MAX_TASKS_IN_FLIGHT:
+        elif self._unanswered.total() >= MAX_TASKS_IN_FLIGHT:
             message = f"The connection has {MAX_TASKS_IN_FLIGHT} unanswered tasks; wait for some of them."
             await self._send_error(TaskError("rateLimitExceeded", message), raw)
         else:
-            self._in_flight += 1
+            self._unanswered[session] += 1
             self._services.sessions.run(self._answer(raw, session))
 
     async def _answer(self, raw: object, session: Session) -> None:
@@ -243,18 +252,27 @@ class SocketConnection:
                 await self._services.sessions.deliver(session, _encode(frame), keep="data" in frame)
         finally:
             session.when_lost.discard(give_up)
-            self._in_flight -= 1
             self._last_message_s = time.monotonic()
+            self._unanswered[session] -= 1
+            if not self._unanswered[session]:
+                del self._unanswered[session]
+                self._let_go(session)
 
     async def _send_error(self, error: TaskError, raw: object) -> None:
         for frame in _frames(refusal(error, raw)):
             await self.send(_encode(frame))
 
     def _forget_session(self) -> None:
-        if self._session is not None:
-            self._services.sessions.detach(self._session, self)
-            self._session = None
+        """Take no more tasks for the session. Who waits for answers to earlier ones still gets them here."""
+        former, self._session = self._session, None
+        if former is not None:
             self._unauthenticated_since_s = time.monotonic()
+            self._let_go(former)
+
+    def _let_go(self, session: Session) -> None:
+        """Leave a session, unless it is the present one or an answer to it is due."""
+        if session is not self._session and session not in self._unanswered:
+            self._services.sessions.detach(session, self)
 
 
 def _is_interrupted(reply: Reply) -> bool:

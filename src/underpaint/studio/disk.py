@@ -1,9 +1,11 @@
-"""How much of the disk pictures may fill, judged before there is any work for them."""
+"""How much of the disk pictures and checkpoints may fill, judged before there is any work for them."""
 
 import asyncio
 import shutil
 
+from underpaint.engine.checkpoint_files import checkpoints_bytes
 from underpaint.settings import Settings
+from underpaint.studio.options import CHECKPOINTS
 from underpaint.studio.pictures import Pictures
 from underpaint.wire import TaskError
 
@@ -16,7 +18,7 @@ class DiskBudget:
 
     Args:
         settings: `disk_budget_bytes` and `disk_reserve_bytes`.
-        pictures: what is stored.
+        pictures: what is stored; the checkpoints beside them count, too.
     """
 
     def __init__(self, settings: Settings, pictures: Pictures) -> None:
@@ -32,7 +34,7 @@ class DiskBudget:
             TaskError: `storageQuotaExceeded`.
         """
         if self._budget_bytes is not None:
-            used_bytes = await self._pictures.used_bytes()
+            used_bytes = await self._used_bytes()
             if used_bytes + wanted_bytes > self._budget_bytes:
                 raise _full(
                     f"{used_bytes} of the {self._budget_bytes} bytes that pictures may fill are taken, and "
@@ -41,6 +43,11 @@ class DiskBudget:
         free_bytes = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
         if free_bytes - wanted_bytes < self._reserve_bytes:
             raise _full(f"the disk has {free_bytes} bytes left, of which {self._reserve_bytes} stay free")
+
+    async def _used_bytes(self) -> int:
+        # The engine writes checkpoints: they are counted where they are. There are few, of pictures in progress only.
+        checkpoints = await asyncio.to_thread(checkpoints_bytes, self._folder / CHECKPOINTS)
+        return checkpoints + await self._pictures.used_bytes()
 
 
 def _full(reason: str) -> TaskError:
