@@ -80,6 +80,18 @@ def test_checkpoints_are_told_by_their_tensors(shapes: Shapes, architecture: str
             Contents(category="controlnet", architecture="sd1x"),
         ),
         (
+            {"zero_convs.0.0.weight": (2, 2), f"input_blocks.1.{CROSS_ATTENTION}": (8, 1024)},
+            Contents(category="controlnet", architecture="sd2x"),
+        ),
+        (
+            {
+                "controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3),
+                "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (8, 2048),
+            },
+            Contents(category="controlnet", architecture="sdxl"),
+        ),
+        ({"controlnet_down_blocks.0.weight": (2, 2)}, Contents(category="controlnet")),
+        (
             {"controlnet_x_embedder.weight": (2, 2), "single_transformer_blocks.0.attn.to_k.weight": (2, 2)},
             Contents(category="controlnet", architecture="flux1d"),
         ),

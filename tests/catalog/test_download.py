@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from underpaint.catalog import download
 from underpaint.catalog.download import DownloadFailed, local_files, wanted_files
 from underpaint.catalog.embedded_entry import EMBEDDED
 from underpaint.catalog.entry import ModelEntry, ModelFiles
+
+from .test_controlnets import write_controlnet_folder
 
 REPOSITORY = [
     "README.md",
@@ -101,6 +104,18 @@ def test_a_model_is_fetched_whole(hub: Callable[[Path], Path]) -> None:
     assert local_files(hub_entry()) == fetched
     assert (fetched / "unet" / "diffusion_pytorch_model.safetensors").is_file()
     assert not (fetched / "MODEL_CARD.md").exists()
+
+
+def test_a_controlnet_is_fetched_with_its_configuration(
+    hub: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repository = write_controlnet_folder(tmp_path / "canny")
+    (repository / "diffusion_pytorch_model.bin").write_bytes(b"a pickle")
+    fetched = hub(repository)
+    monkeypatch.setattr(download, "cached_file", lambda _files: None)
+    file = local_files(replace(hub_entry(), category="controlnet"))
+    assert file == fetched / "diffusion_pytorch_model.safetensors"
+    assert sorted(path.name for path in fetched.iterdir()) == ["config.json", file.name]
 
 
 def test_a_repository_of_pickles_is_refused_without_its_path(

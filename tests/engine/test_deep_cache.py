@@ -2,13 +2,16 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from tests.controlnets import write_controlnet
 from tests.engine.driving import Driven, job_request, worst_difference
+from underpaint.diffusion.controlnet import Control, residuals
 from underpaint.diffusion.deep_cache import deepest_branch, shallow_pass, whole_pass
 from underpaint.diffusion.family import Row
 from underpaint.diffusion.stable_diffusion import StableDiffusion
@@ -49,6 +52,26 @@ def test_a_shallow_pass_on_the_features_of_the_same_input_is_the_whole_pass(
             changed = shallow_pass(model._unet, inputs, branch=branch, features=features + 1.0)
             assert not torch.allclose(changed, whole), "the features do matter"
     assert not any(block._forward_pre_hooks for block in model._unet.modules())
+
+
+def test_with_a_controlnet_too(model: StableDiffusion, tmp_path: Path) -> None:
+    net = model.load_controlnet(write_controlnet(tmp_path / "net", model._unet), pools=False)
+    control = Control(controlnet=net, map=torch.rand(3, 64, 96), weight=1.0)
+    rows = [replace(row, controls=[control] if number else []) for number, row in enumerate(rows_of(model))]
+    without = model.predict(rows_of(model))
+    with torch.inference_mode():
+        plain = model._inputs(rows)
+        added = residuals([row.controls for row in rows], negative=[False, False], inputs=plain)
+        assert added is not None
+        inputs = {**plain, **added.inputs}
+        for branch in range(deepest_branch(model._unet) + 1):
+            whole, features = whole_pass(model._unet, inputs, branch=branch)
+            torch.testing.assert_close(
+                shallow_pass(model._unet, inputs, branch=branch, features=features), whole
+            )
+    torch.testing.assert_close(model.predict(rows), whole)
+    torch.testing.assert_close(whole[0], without[0])
+    assert not torch.allclose(whole[1], without[1], atol=0.1)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from underpaint.catalog.catalog import Catalog
 from underpaint.catalog.contents import contents_of, same_family
+from underpaint.catalog.controlnets import controlnet_tensors
 from underpaint.catalog.download import local_files
 from underpaint.catalog.entry import Category, ModelEntry
 from underpaint.catalog.errors import ModelNotRunnable, ModelRefused
@@ -16,7 +17,8 @@ from underpaint.diffusion.lora_names import other_method
 def additional_model(
     catalog: Catalog, air: str, category: Category, *, checkpoint: ModelEntry
 ) -> tuple[ModelEntry, Path]:
-    """A model that is to act upon a checkpoint, and its file, which is downloaded first if it has not been.
+    """A model that is to act upon a checkpoint, and its file, which is downloaded first if it has not been. Of a
+    ControlNet it may be a folder.
 
     Args:
         catalog: where it is looked up.
@@ -38,7 +40,7 @@ def additional_model(
         )
     path = local_files(entry)
     try:
-        tensors = read_header(path).tensors
+        tensors = controlnet_tensors(path) if category == "controlnet" else read_header(path).tensors
         found = contents_of(tensors).category
     except ModelRefused as refusal:
         # Its path on this machine is nothing for clients.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from underpaint.catalog.entry import Category
 from underpaint.catalog.errors import ModelRefused
 from underpaint.catalog.safetensors_header import TensorSpec
+from underpaint.diffusion.controlnet_names import DIFFUSERS_NAMES, FLUX_NAMES, ORIGINAL_NAMES, other_kind
 
 FAMILIES: tuple[frozenset[str], ...] = (
     frozenset({"sd1x", "sd1xlcm", "sdhyper"}),
@@ -69,7 +70,8 @@ def contents_of(tensors: Mapping[str, TensorSpec]) -> Contents:
 
     Raises:
         ModelRefused: it is recognized as something that cannot be used: a checkpoint without its text encoder
-            or autoencoder, a UNet alone, or one with an unusual number of input channels.
+            or autoencoder, a UNet alone, or one with an unusual number of input channels; or a kind of ControlNet that
+            is none.
     """
     if _any_part(tensors, ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up")):
         return Contents(
@@ -77,10 +79,9 @@ def contents_of(tensors: Mapping[str, TensorSpec]) -> Contents:
         )
     if _any_start(tensors, ("ip_adapter.", "image_proj.")):
         return Contents(category="ipadapter", architecture=_architecture_of_adapter(tensors))
-    if _any_start(
-        tensors,
-        ("control_model.", "controlnet_cond_embedding.", "controlnet_blocks.", "controlnet_x_embedder."),
-    ):
+    if (kind := other_kind(tensors)) is not None:
+        raise ModelRefused(f"it holds {kind}, which this version cannot use")
+    if _any_start(tensors, (*ORIGINAL_NAMES, *DIFFUSERS_NAMES, *FLUX_NAMES)):
         return Contents(
             category="controlnet", architecture=_architecture_by_width(tensors) or _flux_addition(tensors)
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from underpaint.catalog.air import short_air
 from underpaint.catalog.contents import FAMILIES, Contents, contents_of, is_recognizable, same_family
+from underpaint.catalog.controlnets import inspect_controlnet, is_controlnet_folder
 from underpaint.catalog.diffusers_folder import inspect_folder
 from underpaint.catalog.embedded_entry import EMBEDDED
 from underpaint.catalog.entry import Category, ModelDefaults, ModelEntry, ModelFiles
@@ -141,6 +142,8 @@ def _look(new: NewModel) -> tuple[ModelFiles, Contents]:
         if new.revision is not None:
             raise ModelRefused("a revision belongs to a hub repository, not to files on this machine")
         location = str(path.absolute())
+        if is_folder and is_controlnet_folder(path):
+            return ModelFiles(form="folder", location=location), inspect_controlnet(path)
         if is_folder:
             return ModelFiles(form="folder", location=location), inspect_folder(path)
         try:

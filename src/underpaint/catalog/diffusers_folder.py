@@ -50,14 +50,14 @@ def inspect_folder(folder: Path) -> Contents:
     """
     if not (folder / "model_index.json").is_file():
         raise ModelRefused(f"{folder} is not a model in the diffusers layout: it has no model_index.json")
-    index = _read_json(folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str):
         raise ModelRefused(f"{folder / 'model_index.json'} names no pipeline class")
     components = _components(index, folder)
     for name, class_name in components.items():
         if name not in _NOT_NEEDED and not class_name.endswith(_WITHOUT_WEIGHTS):
-            _check_weights(folder / name)
+            check_weights(folder / name)
     return _contents(folder, pipeline, components)
 
 
@@ -75,7 +75,8 @@ def _components(index: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return components
 
 
-def _check_weights(component: Path) -> None:
+def check_weights(component: Path) -> None:
+    """Refuse a folder whose weights are not in complete safetensors files. Raises `ModelRefused`."""
     if not component.is_dir():
         raise ModelRefused(f"the component {component} is missing")
     files = sorted(path for path in component.iterdir() if path.is_file())
@@ -84,7 +85,7 @@ def _check_weights(component: Path) -> None:
         path for path in files if ".safetensors.index" in path.name and path.suffix == ".json"
     ):
         present = {path.name for path in weights}
-        weight_map = _read_json(shard_index).get("weight_map")
+        weight_map = read_json(shard_index).get("weight_map")
         shards = set(map(str, weight_map.values())) if isinstance(weight_map, dict) else {"weight_map"}
         if not shards <= present:
             raise ModelRefused(f"{component} is incomplete: {min(shards - present)} is missing")
@@ -101,7 +102,7 @@ def _check_weights(component: Path) -> None:
 
 def _contents(folder: Path, pipeline: str, components: Mapping[str, str]) -> Contents:
     if pipeline in _STABLE_DIFFUSION:
-        unet, vae = _read_json(folder / "unet" / "config.json"), _read_json(folder / "vae" / "config.json")
+        unet, vae = read_json(folder / "unet" / "config.json"), read_json(folder / "vae" / "config.json")
         widths = unet.get("cross_attention_dim")
         width = widths[0] if isinstance(widths, list) and widths else widths
         in_channels, latent_channels = unet.get("in_channels"), vae.get("latent_channels", 4)
@@ -117,16 +118,17 @@ def _contents(folder: Path, pipeline: str, components: Mapping[str, str]) -> Con
     if architecture == "sdxl" and "text_encoder" not in components and "text_encoder_2" in components:
         kind = "refiner"
     elif architecture == "sdxl":
-        unet = _read_json(folder / "unet" / "config.json")
+        unet = read_json(folder / "unet" / "config.json")
         kind = "inpainting" if unet.get("in_channels") == 9 else "base"
     elif architecture is None and pipeline.startswith("Flux"):
-        guided = _read_json(folder / "transformer" / "config.json").get("guidance_embeds") is True
+        guided = read_json(folder / "transformer" / "config.json").get("guidance_embeds") is True
         architecture = "flux1d" if guided else "flux1s"
         kind = next((name for start, name in _FLUX_TYPES if pipeline.startswith(start)), "base")
     return Contents(category="checkpoint", architecture=architecture, type=kind if architecture else None)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises `ModelRefused` for anything else."""
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise ModelRefused(f"{path} is too large")

@@ -49,7 +49,7 @@ def local_files(entry: ModelEntry) -> Path:
         )
     try:
         if entry.category != "checkpoint":
-            return _download_file(files)
+            return _download_file(files, with_config=entry.category == "controlnet")
         folder = _download(files)
         inspect_folder(folder)
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as failure:
@@ -84,7 +84,8 @@ def wanted_files(names: Iterable[str], components: Iterable[str]) -> list[str]:
     return wanted
 
 
-def _download_file(files: ModelFiles) -> Path:
+def _download_file(files: ModelFiles, *, with_config: bool) -> Path:
+    """The one file of a model that is no checkpoint; its configuration goes beside it."""
     names = huggingface_hub.list_repo_files(files.location, revision=files.revision)
     name = weights_file(names)
     if name is None:
@@ -92,6 +93,9 @@ def _download_file(files: ModelFiles) -> Path:
         raise ValueError(
             f"which of its safetensors files is meant cannot be told ({found}); add one as a file"
         )
+    if with_config and "config.json" in names:
+        # First: what is whole without it would be taken to be all of it.
+        huggingface_hub.hf_hub_download(files.location, "config.json", revision=files.revision)
     return Path(huggingface_hub.hf_hub_download(files.location, name, revision=files.revision))
 
 

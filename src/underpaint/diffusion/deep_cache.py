@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.unet_layers import Layer, down_layers, skip_channels, up_layers
+
 
 @dataclass(kw_only=True, eq=False)
 class DeepFeatures:
@@ -25,18 +27,9 @@ class DeepFeatures:
     """Whether the next pass is a whole one, which sets `values`; otherwise it uses them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Layer:
-    """One residual layer with its attention, and what follows on it before the next."""
-
-    resnet: Any
-    attention: Any
-    after: Any = None
-
-
 def deepest_branch(unet: Any) -> int:
     """The greatest `branch` that a UNet has: its last skip connection."""
-    return len(_up_layers(unet)) - 1
+    return len(up_layers(unet)) - 1
 
 
 def whole_pass(unet: Any, inputs: Mapping[str, Any], *, branch: int) -> tuple[Tensor, Tensor]:
@@ -52,13 +45,13 @@ def whole_pass(unet: Any, inputs: Mapping[str, Any], *, branch: int) -> tuple[Te
     """
     branch = min(branch, deepest_branch(unet))
     kept: list[Tensor] = []
-    skip_channels = _skip_channels(unet, branch)
+    joined_channels = skip_channels(unet)[branch]
 
     def keep(resnet: Any, given: tuple[Any, ...], options: dict[str, Any]) -> None:
         joined = given[0] if given else options["input_tensor"]
-        kept.append(joined[:, :-skip_channels])
+        kept.append(joined[:, :-joined_channels])
 
-    resnet = _up_layers(unet)[-1 - branch].resnet
+    resnet = up_layers(unet)[-1 - branch].resnet
     hook = resnet.register_forward_pre_hook(keep, with_kwargs=True)
     try:
         predicted: Tensor = unet(**inputs, return_dict=False)[0]
@@ -84,12 +77,15 @@ def shallow_pass(unet: Any, inputs: Mapping[str, Any], *, branch: int, features:
 
     hidden = unet.conv_in(sample)
     skips = [hidden]
-    for layer in _down_layers(unet)[:branch]:
+    for layer in down_layers(unet)[:branch]:
         hidden = _run(layer, hidden, embedded, prompts)
         skips.append(hidden)
+    if (added := inputs.get("down_block_additional_residuals")) is not None:
+        # Of ControlNets. What goes down is without them, as in a whole pass.
+        skips = [skip + residual for skip, residual in zip(skips, added[: len(skips)], strict=True)]
     # Laid out as a whole pass does it, also where they have been on the disk: sums depend on it.
     hidden = features.contiguous(memory_format=torch.channels_last)
-    for layer in _up_layers(unet)[-1 - branch :]:
+    for layer in up_layers(unet)[-1 - branch :]:
         skip = skips.pop()
         hidden = _run(layer, torch.cat([hidden, skip], dim=1), embedded, prompts)
         if layer.after is not None:
@@ -101,7 +97,7 @@ def shallow_pass(unet: Any, inputs: Mapping[str, Any], *, branch: int, features:
     return predicted
 
 
-def _run(layer: _Layer, hidden: Tensor, embedded: Tensor, prompts: Tensor) -> Tensor:
+def _run(layer: Layer, hidden: Tensor, embedded: Tensor, prompts: Tensor) -> Tensor:
     """One layer; a downsampler has neither embedding nor attention."""
     if layer.resnet is None:
         reduced: Tensor = layer.after(hidden)
@@ -110,41 +106,3 @@ def _run(layer: _Layer, hidden: Tensor, embedded: Tensor, prompts: Tensor) -> Te
     if layer.attention is not None:
         hidden = layer.attention(hidden, encoder_hidden_states=prompts, return_dict=False)[0]
     return hidden
-
-
-def _down_layers(unet: Any) -> list[_Layer]:
-    """In order. Each gives a skip connection."""
-    layers: list[_Layer] = []
-    for block in unet.down_blocks:
-        layers += _residual_layers(block)
-        layers += [_Layer(resnet=None, attention=None, after=each) for each in block.downsamplers or ()]
-    return layers
-
-
-def _up_layers(unet: Any) -> list[_Layer]:
-    """In order. Each takes a skip connection, the last one the first of them."""
-    layers: list[_Layer] = []
-    for block in unet.up_blocks:
-        layers += _residual_layers(block)
-        if block.upsamplers:
-            last = layers.pop()
-            [upsampler] = block.upsamplers
-            layers.append(_Layer(resnet=last.resnet, attention=last.attention, after=upsampler))
-    return layers
-
-
-def _residual_layers(block: Any) -> list[_Layer]:
-    attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
-    return [
-        _Layer(resnet=resnet, attention=attention)
-        for resnet, attention in zip(block.resnets, attentions, strict=True)
-    ]
-
-
-def _skip_channels(unet: Any, branch: int) -> int:
-    if branch == 0:
-        return int(unet.conv_in.out_channels)
-    layer = _down_layers(unet)[branch - 1]
-    if layer.resnet is None:
-        return int(layer.after.out_channels)
-    return int(layer.resnet.out_channels)

@@ -37,6 +37,8 @@ class FamilyEntry:
     """Whether they take textual inversions (`diffusion.textual_inversion.TakesEmbeddings`)."""
     ip_adapters: bool = False
     """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`)."""
+    controlnets: bool = False
+    """Whether they take ControlNets (`diffusion.controlnet.TakesControls`)."""
     has_unet: bool = True
     """Whether its denoising model is a UNet, for which there are DeepCache and OpenVINO."""
     types: frozenset[str] = frozenset({"base"})
@@ -65,6 +67,7 @@ _STABLE_DIFFUSION = FamilyEntry(
     vae=True,
     embeddings=True,
     ip_adapters=True,
+    controlnets=True,
 )
 _STABLE_DIFFUSION_XL = FamilyEntry(
     title="SDXL",
@@ -76,6 +79,7 @@ _STABLE_DIFFUSION_XL = FamilyEntry(
     vae=True,
     embeddings=True,
     ip_adapters=True,
+    controlnets=True,
 )
 _FLUX = FamilyEntry(
     title="FLUX.1",

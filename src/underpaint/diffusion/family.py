@@ -14,6 +14,7 @@ from underpaint.diffusion.masking import Mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 
 if TYPE_CHECKING:
+    from underpaint.diffusion.controlnet import Controls
     from underpaint.diffusion.ip_adapter import ImagePrompts
     from underpaint.diffusion.lora import Loras
 
@@ -40,6 +41,8 @@ class Row:
     """(channels, height, width) that go in beside the latents, unscaled: for models that see the mask."""
     image_prompts: "ImagePrompts" = ()
     """The same."""
+    controls: "Controls" = ()
+    """Those that act at this step; likewise."""
     deep: DeepFeatures | None = None
     """Deep features of earlier passes, to use or to set; only of requests for DeepCache, and of models with a UNet."""
 

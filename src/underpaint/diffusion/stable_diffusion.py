@@ -18,6 +18,7 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText, joined, match_by_windows
+from underpaint.diffusion.controlnet import ControlNet, load_controlnet, residuals
 from underpaint.diffusion.deep_cache import shallow_pass, whole_pass
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
@@ -128,6 +129,15 @@ class StableDiffusion:
         """See `TakesImagePrompts.load_image_encoder`."""
         return ImageEncoder.load(folder, device=self._device, dtype=self._dtype)
 
+    def load_controlnet(self, location: Path, *, pools: bool) -> ControlNet:
+        """See `TakesControls.load_controlnet`."""
+        return load_controlnet(location, self._unet, pixels_per_latent=self.pixels_per_latent, pools=pools)
+
+    def control_map(self, picture: Picture) -> Tensor:
+        """See `TakesControls.control_map`."""
+        pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)
+        return pixels.to(self._device, self._dtype)
+
     @contextmanager
     def with_loras(self, loras: Loras) -> Iterator[None]:
         """See `TakesLoras.with_loras`."""
@@ -158,8 +168,13 @@ class StableDiffusion:
     def predict(self, rows: Sequence[Row]) -> Tensor:
         """See `Family.predict`."""
         inputs = self._inputs(rows)
-        # The compiled form knows nothing of what is hung on the network.
-        plain = not any(row.loras or row.image_prompts for row in rows)
+        added = residuals(
+            [row.controls for row in rows], negative=[row.negative for row in rows], inputs=inputs
+        )
+        if added is not None:
+            inputs |= added.inputs
+        # The compiled form knows nothing of what is hung on the network, or goes in beside.
+        plain = added is None and not any(row.loras or row.image_prompts for row in rows)
         with (
             adapted(self._unet, "unet", [row.loras for row in rows]),
             prompted(self._unet, [row.image_prompts for row in rows]),
