@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tests.checkpoints import SD2_SCHEDULER, photo_like, write_checkpoint
 from tests.checkpoints_flux import write_flux_checkpoint
+from tests.checkpoints_sd3 import write_sd3_checkpoint
 from tests.checkpoints_xl import write_sdxl_checkpoint
 from underpaint.engine.threads import let_threads_sleep
 
@@ -59,3 +60,15 @@ def flux_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def schnell_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in the layout of FLUX.1 schnell. Not to be written to."""
     return write_flux_checkpoint(tmp_path_factory.mktemp("checkpoints") / "schnell", guided=False)
+
+
+@pytest.fixture(scope="session")
+def make_sd3_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`write_sd3_checkpoint` into a fresh folder."""
+    return lambda **options: write_sd3_checkpoint(tmp_path_factory.mktemp("checkpoints") / "sd3", **options)
+
+
+@pytest.fixture(scope="session")
+def sd3_checkpoint(make_sd3_checkpoint: Callable[..., Path]) -> Path:
+    """A folder in the layout of Stable Diffusion 3 medium. Not to be written to."""
+    return make_sd3_checkpoint()

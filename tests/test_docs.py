@@ -203,8 +203,8 @@ def test_python_that_is_shown_runs_as_far_as_names_go() -> None:
 
 def test_what_the_readme_says_of_architectures_is_so() -> None:
     modules = {family.module for family in FAMILY_OF_ARCHITECTURE.values()}
-    assert modules == {"stable_diffusion", "stable_diffusion_xl", "flux"}
-    assert "Stable Diffusion 1.x and 2.x, SDXL and FLUX.1" in _text("README.md").replace("\n", " ")
+    assert modules == {"stable_diffusion", "stable_diffusion_xl", "stable_diffusion_3", "flux"}
+    assert "Stable Diffusion 1.x, 2.x and 3, SDXL and FLUX.1" in _text("README.md").replace("\n", " ")
 
 
 def test_every_pinned_package_satisfies_what_the_project_asks_for() -> None:

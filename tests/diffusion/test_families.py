@@ -8,10 +8,11 @@ from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family
 from underpaint.diffusion.flux import Flux
 from underpaint.diffusion.stable_diffusion import StableDiffusion
+from underpaint.diffusion.stable_diffusion_3 import StableDiffusion3
 from underpaint.diffusion.stable_diffusion_xl import StableDiffusionXL
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 
-SHAPES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, Flux)
+SHAPES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, Flux, StableDiffusion3)
 """For the type checker, which compares each class with the protocol."""
 
 

@@ -89,6 +89,29 @@ def test_unlike_jobs_of_flux_together_give_what_each_gives_alone(
         assert worst_difference(together.picture(request.job_id), alone.picture(request.job_id)) <= 1
 
 
+def test_unlike_jobs_of_stable_diffusion_3_together_give_what_each_gives_alone(
+    sd3_checkpoint: Path, photo: Picture
+) -> None:
+    model = ModelReference(architecture="sd3", location=sd3_checkpoint)
+    wishes: dict[str, dict[str, Any]] = {
+        "text to image": {"steps": 5},
+        "no guidance": {"steps": 4, "guidance_scale": 1.0},
+        "weak": {"steps": 8, "strength": 0.4, "picture": photo, "scheduler": "Euler Karras", "seed": 4},
+        "strong": {"steps": 4, "strength": 0.9, "picture": photo, "scheduler": "Euler Beta"},
+        "long": {"prompt": "two blue dogs " * 60, "negative_prompt": "fog", "steps": 4, "clip_skip": 1},
+        "weighted": {"prompt": "a (red:1.8) house", "prompt_weighting": "sdEmbeds", "guidance_scale": 9.0},
+    }
+    requests = [
+        job_request(name, sd3_checkpoint, **{"scheduler": "Default", **wish, "model": model})
+        for name, wish in wishes.items()
+    ]
+    together, alone = Driven(max_rows=8), Driven()
+    together.finish(*requests)
+    for request in requests:
+        alone.finish(request)
+        assert worst_difference(together.picture(request.job_id), alone.picture(request.job_id)) <= 1
+
+
 def test_a_weight_within_a_prompt_changes_the_picture(sd1_checkpoint: Path) -> None:
     driven = Driven()
     plain = job_request("plain", sd1_checkpoint, prompt="a house", steps=5)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.checkpoints import write_checkpoint
 from tests.checkpoints_flux import write_flux_checkpoint
+from tests.checkpoints_sd3 import write_sd3_checkpoint
 from tests.checkpoints_xl import write_sdxl_checkpoint
 from tests.studio.conftest import Workplace, error_of, half_white, item_of, transformation
 from underpaint.catalog import Catalog, NewModel, describe
@@ -105,6 +106,47 @@ async def test_what_flux_does_not_have_is_refused(
     if allowed is not None:
         assert error["allowedValues"] == allowed
     assert with_flux.engine.jobs == []
+
+
+@pytest.fixture(scope="module")
+def sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sd3_checkpoint(tmp_path_factory.mktemp("sd3") / "medium", t5=False)
+
+
+@pytest.fixture
+def with_sd3(workplace: Workplace, sd3: Path) -> Workplace:
+    installed = Catalog(workplace.settings, runnable=RUNNABLE_ARCHITECTURES).installed
+    installed.add(describe(NewModel(air="runware:5@1", source=str(sd3))))
+    return workplace
+
+
+async def test_stable_diffusion_3_has_the_defaults_of_its_authors(with_sd3: Workplace) -> None:
+    item_of(await with_sd3.perform(transformation(model="runware:5@1", steps=None, CFGScale=None)))
+    [job] = with_sd3.engine.jobs
+    assert (job.model.architecture, job.steps, job.guidance_scale, job.scheduler) == (
+        "sd3",
+        28,
+        7.0,
+        "Default",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"promptWeighting": "compel"}, "invalidPromptWeighting"),
+        ({"scheduler": "DDIM"}, "invalidScheduler"),
+        ({"refiner": {"model": "civitai:101055@128080"}}, "incompatibleParameters"),
+        ({"lora": [{"model": "civitai:1@1"}]}, "unsupportedParameter"),
+        ({"embeddings": [{"model": "civitai:1@1"}]}, "unsupportedParameter"),
+        ({"acceleratorOptions": {"deepCache": True}}, "incompatibleParameters"),
+    ],
+)
+async def test_what_stable_diffusion_3_does_not_have_is_refused(
+    with_sd3: Workplace, changes: dict[str, Any], code: str
+) -> None:
+    assert error_of(await with_sd3.perform(transformation(model="runware:5@1", **changes)))["code"] == code
+    assert with_sd3.engine.jobs == []
 
 
 @pytest.mark.parametrize(

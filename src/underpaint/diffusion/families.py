@@ -90,6 +90,15 @@ _FLUX = FamilyEntry(
     skips_clip_layers=False,
     has_unet=False,
 )
+_STABLE_DIFFUSION_3 = FamilyEntry(
+    title="Stable Diffusion 3",
+    module="stable_diffusion_3",
+    class_name="StableDiffusion3",
+    schedulers=FLOW_SCHEDULERS,
+    prompt_weightings=frozenset({"sdEmbeds"}),
+    vae=True,
+    has_unet=False,
+)
 _FROM_THE_END = {"timestep_spacing": "trailing"}
 """Steps counted from the noise: Lin et al., arXiv:2305.08891, section 3.3. With a few steps, all the difference."""
 
@@ -113,5 +122,6 @@ FAMILY_OF_ARCHITECTURE: Mapping[str, FamilyEntry] = {
         without_strength=frozenset({"inpainting", "control"}),
     ),
     "flux1s": _FLUX,
+    "sd3": _STABLE_DIFFUSION_3,
 }
 """By the architecture names of the catalogue. Its keys are the architectures that this version can run."""

@@ -10,7 +10,13 @@ from typing import Any
 
 import torch
 
-from underpaint.diffusion.loading import PipelineLayout, load_pipeline, loading, require_all_weights
+from underpaint.diffusion.loading import (
+    PipelineLayout,
+    load_pipeline,
+    loading,
+    require_all_weights,
+    tensor_names,
+)
 
 LAYOUT = PipelineLayout(
     pipeline="FluxPipeline",
@@ -35,7 +41,7 @@ def load_flux(location: Path, *, config: str | Path | None, dtype: torch.dtype) 
     """
     if location.suffix.lower() == ".safetensors" and location.is_file():
         with loading(location):
-            names = _tensor_names(location)
+            names = tensor_names(location)
             if not any(name.startswith(("vae.", "first_stage_model.")) for name in names):
                 return _with_transformer(location, names, config=config, dtype=dtype)
     return load_pipeline(location, LAYOUT, config=config, dtype=dtype)
@@ -56,10 +62,3 @@ def _with_transformer(
     if Path(source).is_dir():
         return load_pipeline(Path(source), LAYOUT, config=None, dtype=dtype, transformer=transformer)
     return FluxPipeline.from_pretrained(source, transformer=transformer, use_safetensors=True, dtype=dtype)
-
-
-def _tensor_names(file: Path) -> list[str]:
-    from safetensors import safe_open
-
-    with safe_open(file, framework="pt") as tensors:
-        return list(tensors.keys())

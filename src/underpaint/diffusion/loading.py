@@ -73,7 +73,10 @@ def loading(location: Path) -> Iterator[None]:
         AttributeError,
         SafetensorError,
     ) as failure:
-        raise ModelLoadError(f"{location.name} cannot be loaded: {failure}") from failure
+        # Where diffusers stumbles over what it left without values.
+        lacking = isinstance(failure, NotImplementedError) and "meta tensor" in str(failure)
+        said = "its files lack some of the model's weights" if lacking else failure
+        raise ModelLoadError(f"{location.name} cannot be loaded: {said}") from failure
 
 
 def _load(
@@ -89,17 +92,19 @@ def _load(
     pipeline_class = getattr(diffusers, layout.pipeline)
     options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype, **layout.options, **components}
     if location.is_dir():
-        text_encoders = {
+        left_out = _left_out(location)
+        text = {
             name: load_part(location / name, class_name, dtype=dtype)
             for name, class_name in layout.text_encoders.items()
-            if name not in components and name not in _left_out(location)
+            if name not in components and name not in left_out
         }
+        # Not every class of diffusers' knows that it can do without some.
+        without = {name: None for name in (*layout.text_encoders, *layout.tokenizers) if name in left_out}
         pipeline = pipeline_class.from_pretrained(
             location,
             local_files_only=True,
             variant=_variant(location / layout.denoiser),
-            **text_encoders,
-            **options,
+            **{**without, **text, **options},
         )
         _require_vocabularies(location, layout)
     else:
@@ -190,3 +195,11 @@ def _variant(component: Path) -> str | None:
     """The name "fp16" for a component that is there only under the name of its half-precision variant."""
     names = [path.name for path in component.glob("*.safetensors")]
     return "fp16" if names and all(".fp16." in name for name in names) else None
+
+
+def tensor_names(file: Path) -> list[str]:
+    """Of a safetensors file, by its header. Raises what safetensors raises."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as tensors:
+        return list(tensors.keys())

@@ -10,7 +10,11 @@ import torch
 from underpaint.catalog.errors import ModelRefused
 from underpaint.catalog.safetensors_header import read_header
 
-DENOISERS = frozenset({"transformer", "unet"})
+_IN_SINGLE_FILES = {
+    "vae": ("first_stage_model.", "vae."),
+    "text_encoder": ("text_encoders.", "cond_stage_model.", "conditioner."),
+}
+"""Components, each with how the names of its tensors begin."""
 NOT_LOADED = frozenset({"safety_checker", "feature_extractor"})
 """Folders of a pipeline that no family loads."""
 
@@ -30,13 +34,14 @@ def weights_bytes(location: Path, dtype: torch.dtype, *, config: str | None = No
     Args:
         location: a diffusers folder or a single .safetensors file, all of which is counted.
         dtype: of the weights once they are loaded.
-        config: of a single file; where the file holds a denoiser alone, the folder that the rest comes from. A hub id
-            counts as nothing.
+        config: of a single file; the folder from which the text encoders and the autoencoder come that it lacks. A hub
+            id counts as nothing.
     """
     elements = 0
     files = [*_files(location)]
-    if config is not None and Path(config).is_dir() and location.is_file() and _is_denoiser(location):
-        files += [path for path in _files(Path(config)) if path.parent.name not in DENOISERS]
+    if config is not None and Path(config).is_dir() and location.is_file():
+        lacking = _lacking(location)
+        files += [path for path in _files(Path(config)) if path.parent.name.startswith(lacking)]
     for path in files:
         try:
             header = read_header(path)
@@ -46,13 +51,17 @@ def weights_bytes(location: Path, dtype: torch.dtype, *, config: str | None = No
     return elements * dtype.itemsize
 
 
-def _is_denoiser(file: Path) -> bool:
-    """Whether a single file lacks an autoencoder, as those do that Black Forest Labs publish."""
+def _lacking(file: Path) -> tuple[str, ...]:
+    """How the names of the components begin that a single file lacks, as those do that hold a denoiser alone."""
     try:
         names = read_header(file).tensors
     except ModelRefused:
-        return False
-    return not any(name.startswith(("first_stage_model.", "vae.")) for name in names)
+        return ()
+    return tuple(
+        component
+        for component, starts in _IN_SINGLE_FILES.items()
+        if not any(name.startswith(starts) for name in names)
+    )
 
 
 def _files(location: Path) -> Iterator[Path]:
