@@ -17,8 +17,8 @@ from PIL import Image
 from benchmarks.drift import PHOTO, colour_difference
 from benchmarks.sides import report
 from underpaint.diffusion.latent_tiles import starts
-from underpaint.engine.job import TILE_OVERLAP
 from underpaint.engine.messages import Picture
+from underpaint.engine.tiles import TILE_OVERLAP
 from underpaint.painter import Painter
 
 STRETCH_PX = 16

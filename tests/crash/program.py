@@ -111,7 +111,7 @@ def _obey(point: str) -> None:
 
 
 def _prepare_engine() -> None:
-    from underpaint.engine import checkpoints, engine, job
+    from underpaint.engine import checkpoints, engine, trajectory
 
     def before(owner: Any, name: str, point: str) -> None:
         original: Callable[..., Any] = getattr(owner, name)
@@ -123,8 +123,8 @@ def _prepare_engine() -> None:
         setattr(owner, name, obeying)
 
     before(engine.Engine, "submit", "queued")
-    before(job, "_encoded_picture", "encoding the seed")
-    before(job.Trajectory, "paint", "decoding")
+    before(trajectory, "encoded_picture", "encoding the seed")
+    before(trajectory.Trajectory, "paint", "decoding")
     forward, forwards = engine.Engine._forward, 0
 
     def counted(self: Any, batch: Any) -> None:

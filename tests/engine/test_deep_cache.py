@@ -152,7 +152,7 @@ def test_company_changes_nothing_and_steps_of_one_kind_share_a_pass(
 def test_a_job_goes_on_from_its_state_in_the_midst_of_an_interval(
     sd1_checkpoint: Path, make_trajectory: Callable[..., object]
 ) -> None:
-    from underpaint.engine.job import Trajectory
+    from underpaint.engine.trajectory import Trajectory
 
     model = load(sd1_checkpoint)
     request = cached("job", sd1_checkpoint, 3)
@@ -178,6 +178,6 @@ def test_a_job_goes_on_from_its_state_in_the_midst_of_an_interval(
 def make_trajectory() -> Callable[..., object]:
     from underpaint.engine.additions import LoadedAdditions
     from underpaint.engine.encodings import ByteBudgetCache
-    from underpaint.engine.job import Trajectory
+    from underpaint.engine.trajectory import Trajectory
 
     return lambda request, model: Trajectory(request, model, ByteBudgetCache(2**20), LoadedAdditions(2**20))

@@ -124,7 +124,7 @@ def test_the_schedule_shifts_with_the_size(dev: Both, width_px: int, height_px: 
 def test_inpainting_with_an_ordinary_checkpoint_matches(
     dev: Both, photo: Picture, monkeypatch: pytest.MonkeyPatch, strength: float
 ) -> None:
-    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, *_: painted)
+    monkeypatch.setattr("underpaint.engine.trajectory.join", lambda painted, *_: painted)
     asked = replace(ASKED, picture=photo, mask=half(), strength=strength)
     assert worst_difference(dev.ours(asked), dev.theirs(asked)) <= 1
 

@@ -70,7 +70,7 @@ def theirs(kind: str, folder: Path, **more: Any) -> Picture:
 
 @pytest.mark.parametrize("shape", ["half", "hole"])
 def test_fill_matches(fill: Path, photo: Picture, monkeypatch: pytest.MonkeyPatch, shape: str) -> None:
-    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, *_: painted)
+    monkeypatch.setattr("underpaint.engine.trajectory.join", lambda painted, *_: painted)
     mask: Mask = half()
     if shape == "hole":
         # Its edges lie within latents, which Fill sees pixel by pixel.

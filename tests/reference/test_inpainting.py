@@ -21,7 +21,7 @@ def half() -> Mask:
 @pytest.fixture
 def unpasted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures as the model decodes them, as diffusers gives them: comparable where the mask is black, too."""
-    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, _original, _mask: painted)
+    monkeypatch.setattr("underpaint.engine.trajectory.join", lambda painted, _original, _mask: painted)
 
 
 @pytest.mark.usefixtures("unpasted")

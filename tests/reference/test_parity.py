@@ -194,7 +194,7 @@ def test_inpainting_matches_inside_the_mask(
     assert np.array_equal(joined[mask == 0], photo[mask == 0])
 
     # The pipeline does not lead the painted pixels to the kept ones (decision 011).
-    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, *_: painted)
+    monkeypatch.setattr("underpaint.engine.trajectory.join", lambda painted, *_: painted)
     ours, theirs = sd1.ours(asked), sd1.theirs(asked, REFERENCES[scheduler])
     inside = mask == 255
     assert not is_flat(ours[inside])

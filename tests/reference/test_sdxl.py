@@ -44,7 +44,7 @@ def test_image_to_image_matches(sdxl: SideBySide, photo: Picture, name: str, str
 def test_inpainting_matches(
     sdxl: SideBySide, photo: Picture, monkeypatch: pytest.MonkeyPatch, name: str, strength: float
 ) -> None:
-    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, *_: painted)
+    monkeypatch.setattr("underpaint.engine.trajectory.join", lambda painted, *_: painted)
     asked = Asked(scheduler=name, picture=photo, mask=half(), strength=strength)
     ours = sdxl.ours(asked)
     assert worst_difference(ours, sdxl.theirs(asked, REFERENCES[name])) <= 1

@@ -49,9 +49,13 @@ class GatheredTiles:
         """Of the tile that comes next."""
 
     @property
-    def last(self) -> bool:
-        """Whether it is the last one."""
-        return self.number == len(self._corners) - 1
+    def count(self) -> int:
+        """Tiles of one evaluation."""
+        return len(self._corners)
+
+    def cut(self, whole: Tensor) -> Tensor:
+        """The tile of (..., height, width) that comes next."""
+        return self._tiles.cut(whole, self.number)
 
     def add(self, made: Tensor) -> Tensor | None:
         """Take in a tile (..., side, side).

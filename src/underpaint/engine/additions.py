@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,6 +25,16 @@ class RowPrompts(NamedTuple):
     unconditional: ImagePrompts = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Acting:
+    """What acts upon the model, or in place of a part of it, for one job."""
+
+    loras: Loras = ()
+    words: Sequence[NewWord] = ()
+    image_prompts: RowPrompts = field(default_factory=RowPrompts)
+    autoencoder: Autoencoder | None = None
+
+
 class LoadedAdditions:
     """LoRAs, embeddings, IP-Adapters and autoencoders by the model that they are for, and image encoders, up to a
     number of bytes. Those of running jobs stay in any case.
@@ -32,24 +43,31 @@ class LoadedAdditions:
     def __init__(self, budget_bytes: int) -> None:
         self._loaded = ByteBudgetCache(budget_bytes)
 
-    def loras(self, request: JobRequest, model: Family) -> Loras:
-        """The LoRAs of a job, each with its weight.
+    def acting(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> Acting:
+        """All that a job asks for.
 
         Raises:
-            ModelLoadError: one of them cannot be used with the model.
+            ModelLoadError: some of it cannot be used with the model, or as it is to be used.
         """
+        return Acting(
+            loras=self._loras(request, model),
+            words=self._words(request, model),
+            image_prompts=self._image_prompts(request, model, encodings),
+            autoencoder=self._autoencoder(request, model),
+        )
+
+    def forget(self, model: ModelReference) -> None:
+        """Drop what belongs to a model that is dropped."""
+        self._loaded.forget(lambda key: model in key)
+
+    def _loras(self, request: JobRequest, model: Family) -> Loras:
         if not request.loras:
             return ()
         if not isinstance(model, TakesLoras):
             raise ModelLoadError(f"models of {request.model.architecture} take no LoRA")
         return [(self._lora(addition, request.model, model), addition.weight) for addition in request.loras]
 
-    def words(self, request: JobRequest, model: Family) -> Sequence[NewWord]:
-        """The embeddings of a job.
-
-        Raises:
-            ModelLoadError: one of them cannot be used with the model.
-        """
+    def _words(self, request: JobRequest, model: Family) -> Sequence[NewWord]:
         if not request.embeddings:
             return ()
         if not isinstance(model, TakesEmbeddings):
@@ -59,12 +77,8 @@ class LoadedAdditions:
             for each in request.embeddings
         ]
 
-    def autoencoder(self, request: JobRequest, model: Family) -> Autoencoder | None:
-        """What takes the place of the model's own autoencoder; None for that one.
-
-        Raises:
-            ModelLoadError: it cannot be used with the model.
-        """
+    def _autoencoder(self, request: JobRequest, model: Family) -> Autoencoder | None:
+        """What takes the place of the model's own autoencoder; None for that one."""
         if request.vae is None:
             return None
         if not isinstance(model, TakesAutoencoders):
@@ -77,22 +91,14 @@ class LoadedAdditions:
         )
         return autoencoder
 
-    def image_prompts(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> RowPrompts:
-        """What the IP-Adapters of a job tell its rows.
-
-        Raises:
-            ModelLoadError: one of them cannot be used with the model, or as it is to be used.
-        """
+    def _image_prompts(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> RowPrompts:
+        """What the IP-Adapters of a job tell its rows."""
         if not request.image_prompts:
             return RowPrompts()
         if not isinstance(model, TakesImagePrompts):
             raise ModelLoadError(f"models of {request.model.architecture} take no IP-Adapter")
         told = [self._told(asked, request.model, model, encodings) for asked in request.image_prompts]
         return RowPrompts([each for each, _ in told], [each for _, each in told])
-
-    def forget(self, model: ModelReference) -> None:
-        """Drop what belongs to a model that is dropped."""
-        self._loaded.forget(lambda key: model in key)
 
     def _lora(self, addition: Addition, reference: ModelReference, model: TakesLoras) -> Lora:
         lora: Lora = self._loaded.get_or_make(

@@ -20,7 +20,7 @@ from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
 from underpaint.engine.executors import Executors, executor_of
-from underpaint.engine.job import Job, Trajectory
+from underpaint.engine.job import Job
 from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory
 from underpaint.engine.messages import (
     EngineOptions,
@@ -39,6 +39,7 @@ from underpaint.engine.profile import PassProfile
 from underpaint.engine.room import PassMemory
 from underpaint.engine.scheduler import Candidate, plan
 from underpaint.engine.shares import Shares
+from underpaint.engine.trajectory import Trajectory
 from underpaint.engine.vitals import VitalsReporter
 
 log = logging.getLogger(__name__)
