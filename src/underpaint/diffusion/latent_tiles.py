@@ -28,11 +28,6 @@ class LatentTiles:
         tops, lefts = (starts(length, self.side, self.overlap) for length in (self.height, self.width))
         return [(top, left) for top in tops for left in lefts]
 
-    def cut(self, whole: Tensor, number: int) -> Tensor:
-        """One tile of (..., height, width)."""
-        top, left = self.corners[number]
-        return whole[..., top : top + self.side, left : left + self.side]
-
 
 class GatheredTiles:
     """The tiles of one evaluation, as they come in."""
@@ -54,8 +49,8 @@ class GatheredTiles:
         return len(self._corners)
 
     def cut(self, whole: Tensor) -> Tensor:
-        """The tile of (..., height, width) that comes next."""
-        return self._tiles.cut(whole, self.number)
+        """The tile (..., side, side) of (..., height, width) that comes next."""
+        return whole[(..., *self._place())]
 
     def add(self, made: Tensor) -> Tensor | None:
         """Take in a tile (..., side, side).
@@ -65,8 +60,7 @@ class GatheredTiles:
         """
         if self._sum is None:
             self._sum = torch.zeros(*made.shape[:-2], *self._weights.shape)
-        top, left = self._corners[self.number]
-        place = (slice(top, top + self._tiles.side), slice(left, left + self._tiles.side))
+        place = self._place()
         self._sum[(..., *place)] += made * self._weight
         self._weights[place] += self._weight
         self.number += 1
@@ -76,6 +70,10 @@ class GatheredTiles:
         self._sum, self.number = None, 0
         self._weights.zero_()
         return whole
+
+    def _place(self) -> tuple[slice, slice]:
+        top, left = self._corners[self.number]
+        return slice(top, top + self._tiles.side), slice(left, left + self._tiles.side)
 
 
 def starts(length: int, side: int, overlap: int) -> list[int]:
