@@ -30,6 +30,7 @@ from PIL import Image
 from benchmarks.sides import photo, report, spread
 from underpaint.catalog import Catalog
 from underpaint.engine.messages import Finished, JobRequest, Progress
+from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore, encode_image
 from underpaint.server.app import create_app
@@ -95,6 +96,7 @@ def running_server(folder: Path, size_px: int) -> Iterator[int]:
                 pictures=pictures,
                 journal=Journal(database),
                 engine=cast(EngineProcess, ReadyEngine(size_px)),
+                preprocessors=PreprocessorProcess(),
             )
 
     app = create_app(settings, studio_factory=open_studio)

@@ -248,6 +248,7 @@ RESULT_TYPES: Mapping[str, tuple[type[Any], ...]] = {
     "ping": (results.Pong,),
     "imageInference": (results.ImageResult,),
     "upscale": (results.ImageResult,),
+    "controlNetPreprocess": (results.GuideImageResult,),
     "imageUpload": (results.UploadResult,),
     "mediaStorage": (results.MediaUploadResult, results.MediaDeleteResult),
     "getResponse": (results.ProcessingStatus, results.ImageResult),

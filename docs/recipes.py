@@ -27,6 +27,7 @@ from underpaint.studio.studio import Studio, open_studio
 DOCS = Path(__file__).parent
 PHOTO = DOCS.parent / "examples" / "photo.jpg"
 BASE_URL = "http://guide"
+MOST_ACROSS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +67,23 @@ async def cook(studio: Studio, page: Path) -> list[Step]:
     """
     steps: list[Step] = []
     for task in tasks_of(page):
-        reference = re.fullmatch(r"<imageUUID of result (\d+)>", task["seedImage"])
+        place = "inputImage" if "inputImage" in task else "seedImage"
+        reference = re.fullmatch(r"<imageUUID of result (\d+)>", task[place])
         before = steps[int(reference[1]) - 1] if reference else None
         sent = {
             **task,
             "taskUUID": str(uuid.uuid4()),
-            "seedImage": before.result["imageUUID"]
-            if before
-            else base64.b64encode(PHOTO.read_bytes()).decode(),
+            place: before.result["imageUUID"] if before else base64.b64encode(PHOTO.read_bytes()).decode(),
             "outputFormat": "PNG",
         }
         reply = await studio.perform(sent, Caller(owner="guide", base_url=BASE_URL))
         if reply.errors:
             raise RuntimeError(f"{page.name}: {reply.errors[0][1]}")
         [result] = reply.data
-        opened = await studio.open_image(*result["imageURL"].rpartition("/")[2].split("."))
+        url = result.get("imageURL") or result["guideImageURL"]
+        opened = await studio.open_image(*url.rpartition("/")[2].split("."))
         if opened is None:
-            raise RuntimeError(f"{page.name}: {result['imageURL']} leads nowhere")
+            raise RuntimeError(f"{page.name}: {url} leads nowhere")
         steps.append(
             Step(
                 task=task,
@@ -98,10 +99,16 @@ def sheet(steps: Sequence[Step]) -> Image.Image:
     """The photo and what came of it, side by side, each with what was said."""
     cells = [LabelledImage(image=photo(), label="the photo")]
     cells += [LabelledImage(image=step.image, label=_label(step.task)) for step in steps]
-    return contact_sheet([cells], cell_px=300)
+    # Some in one row, and many in rows of three.
+    across = len(cells) if len(cells) <= MOST_ACROSS else 3
+    return contact_sheet(
+        [cells[first : first + across] for first in range(0, len(cells), across)], cell_px=300
+    )
 
 
 def _label(task: dict[str, Any]) -> str:
+    if "preProcessorType" in task:
+        return str(task["preProcessorType"])
     words = f"not {task['negativePrompt']}" if "negativePrompt" in task else task["positivePrompt"]
     strengths = [each["strength"] for each in task["passes"]] if "passes" in task else [task["strength"]]
     return f"{words}: {', '.join(map(str, strengths))}"

@@ -85,6 +85,18 @@ async def test_each_style_is_another_picture(studio: Studio) -> None:
         assert np.ptp(gray, axis=2).mean() < 16
 
 
+async def test_guide_images_are_made_of_the_photo_and_differ(studio: Studio) -> None:
+    steps = await recipes.cook(studio, REPOSITORY / "docs/guide/guide-images.md")
+
+    assert len({step.task["preProcessorType"] for step in steps}) == len(steps)
+    for number, step in enumerate(steps):
+        assert step.image.size == step.seed.size
+        for other in steps[:number]:
+            assert distance(step.image, other.image) > 4
+    canny = next(step.image for step in steps if step.task["preProcessorType"] == "canny")
+    assert {pixel for _, pixel in canny.convert("L").getcolors()} == {0, 255}
+
+
 async def test_passes_go_on_from_what_came_before(studio: Studio) -> None:
     first, second, third, at_once = await recipes.cook(studio, REPOSITORY / "docs/guide/multiple-passes.md")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 ENVIRONMENT_PREFIX = "UNDERPAINT_"
 CONFIG_VARIABLE = "UNDERPAINT_CONFIG"
@@ -97,6 +97,12 @@ class Settings(BaseModel):
         2**30,
         ge=0,
         description="Memory for LoRAs, embeddings, VAEs, IP-Adapters and image encoders that may be used again.",
+    )
+    preprocessor_networks: dict[Literal["depth", "segmentation", "person", "pose"], str] = Field(
+        default_factory=dict,
+        description="Networks that controlNetPreprocess looks with, as NAME=FOLDER or NAME=HUB_ID; several are "
+        "separated by commas. `depth` is for depth and normalbae, `segmentation` for seg, `person` and `pose` are for "
+        "openpose.",
     )
     queue_limit: int = Field(
         1000,
@@ -234,9 +240,9 @@ class Settings(BaseModel):
         """Outside of a shell nobody else reads the `~`."""
         return value.expanduser()
 
-    @field_validator("alias", mode="before")
+    @field_validator("alias", "preprocessor_networks", mode="before")
     @classmethod
-    def _alias_pairs(cls, value: object) -> object:
+    def _pairs(cls, value: object, info: ValidationInfo) -> object:
         """Accept `["A=B", ...]` and `"A=B,C=D"` beside a table."""
         if isinstance(value, Mapping):
             return dict(value)
@@ -244,7 +250,8 @@ class Settings(BaseModel):
         for pair in _listed(value):
             name, separator, target = pair.partition("=")
             if not (name and separator and target):
-                raise ValueError(f"{pair!r} is not of the form AIR=AIR")
+                form = "AIR=AIR" if info.field_name == "alias" else "NAME=FOLDER"
+                raise ValueError(f"{pair!r} is not of the form {form}")
             pairs[name.strip()] = target.strip()
         return pairs
 

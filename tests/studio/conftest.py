@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from underpaint.catalog import Catalog
 from underpaint.database import open_database
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.messages import Failed, Finished, JobRequest, Picture, Progress
+from underpaint.engine.messages import Failed, Finished, JobRequest, Picture, PreprocessRequest, Progress
 from underpaint.engine.process import Doings, Outcome
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
@@ -105,6 +105,48 @@ class PaintingEngine:
         return Finished(job_id=request.job_id, picture=shade, steps_run=run)
 
 
+class CopyingPreprocessors:
+    """Stands in for the process of preprocessors: a guide image is the picture itself, and `hold` keeps it back."""
+
+    def __init__(self) -> None:
+        self.requests: list[PreprocessRequest] = []
+        self.begun = asyncio.Event()
+        self.holding = False
+        self.failure: Failed | None = None
+        self._held: dict[str, asyncio.Future[Outcome]] = {}
+
+    def submit(
+        self,
+        requests: Sequence[PreprocessRequest],
+        *,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> list[asyncio.Future[Outcome]]:
+        futures: list[asyncio.Future[Outcome]] = []
+        for request in requests:
+            self.requests.append(request)
+            futures.append(asyncio.get_running_loop().create_future())
+            if self.holding:
+                self._held[request.job_id] = futures[-1]
+            elif self.failure is not None:
+                futures[-1].set_result(
+                    Failed(job_id=request.job_id, code=self.failure.code, message=self.failure.message)
+                )
+            else:
+                futures[-1].set_result(Finished(job_id=request.job_id, picture=request.picture, steps_run=0))
+        self.begun.set()
+        return futures
+
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        self._end(job_ids, "cancelled")
+
+    async def stop(self) -> None:
+        self._end(list(self._held), "stopping")
+
+    def _end(self, job_ids: Sequence[str], code: Literal["cancelled", "stopping"]) -> None:
+        for job_id in job_ids:
+            self._held.pop(job_id).set_result(Failed(job_id=job_id, code=code, message="it has ended"))
+
+
 def step_of(
     request: JobRequest,
     step: int,
@@ -122,6 +164,7 @@ class Workplace:
     def __init__(self, folder: Path, database: Engine, fetcher: Fetcher, **settings: Any) -> None:
         self.settings = Settings(data_dir=folder, alias="runware:101@1=underpaint:1@1", **settings)
         self.engine = PaintingEngine()
+        self.preprocessors = CopyingPreprocessors()
         self.database = database
         self.journal = Journal(database)
         self.pictures = Pictures(
@@ -139,6 +182,7 @@ class Workplace:
             pictures=self.pictures,
             journal=self.journal,
             engine=self.engine,  # type: ignore[arg-type]
+            preprocessors=self.preprocessors,  # type: ignore[arg-type]
         )
 
     async def perform(

@@ -6,7 +6,7 @@ def test_every_task_type_is_in_the_schema_with_its_parameters() -> None:
     assert schema["type"] == "array"
     assert schema["maxItems"] == MAX_TASKS
     mapping = schema["items"]["discriminator"]["mapping"]
-    assert set(mapping) == {*TASK_MODELS, "imageUpscale"}
+    assert set(mapping) == {*TASK_MODELS, "imageUpscale", "imageControlNetPreProcess"}
     for task_type, model in TASK_MODELS.items():
         definition = schema["$defs"][mapping[task_type].removeprefix("#/$defs/")]
         assert set(model.wire_names()) <= set(definition["properties"])

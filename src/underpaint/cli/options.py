@@ -20,6 +20,8 @@ SETTINGS_GROUP = Group(
 )
 
 ALL_SETTINGS = tuple(Settings.model_fields)
+_METAVARS = {"alias": "AIR=AIR", "fetch_allowed_hosts": "HOST", "preprocessor_networks": "NAME=FOLDER"}
+"""Of options that can be given several times."""
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
@@ -52,7 +54,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]
 def _annotation(name: str) -> object:
     """The type of a setting's option, with its description. Ranges are checked when all layers are merged."""
     field = Settings.model_fields[name]
-    several = name in ("alias", "fetch_allowed_hosts")
+    several = name in _METAVARS
     kind: Any = list[str] if several else field.annotation
     optional: UnionType = kind | None
     default = field.get_default(call_default_factory=True, validated_data={})
@@ -62,7 +64,7 @@ def _annotation(name: str) -> object:
             help=field.description,
             group=SETTINGS_GROUP,
             negative=None if kind is bool else (),
-            metavar={"alias": "AIR=AIR", "fetch_allowed_hosts": "HOST"}.get(name),
+            metavar=_METAVARS.get(name),
             show_default=(lambda _: str(default)) if default not in (None, {}, ()) else False,
         ),
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from underpaint.diffusion.layer_weights import WeightType
+from underpaint.preprocessors.networks import NetworkName
 
 Picture = NDArray[np.uint8]
 """Height x width x 3, sRGB."""
@@ -167,6 +168,31 @@ class JobRequest:
             strength=self.strength if self.picture is not None else 1.0,
         )
         return (first, *self.further_passes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreprocessRequest:
+    """One guide image to make."""
+
+    job_id: str
+    """Unique among the jobs that the process of preprocessors knows."""
+    owner: str
+    kind: str
+    """A preprocessor by the API's name."""
+    picture: Picture = field(repr=False)
+    """Of the size that the guide image will have."""
+    low_threshold: int = 100
+    high_threshold: int = 200
+    """Of canny."""
+    networks: Mapping[NetworkName, Path] = field(default_factory=dict)
+    """Folders of those that it needs."""
+    checkpoint: None = None
+    """It has no steps between which its state could be kept."""
+
+    @property
+    def pixels(self) -> int:
+        """Of the guide image."""
+        return int(self.picture.shape[0] * self.picture.shape[1])
 
 
 Stage = Literal["loading", "running"]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from underpaint.catalog import Catalog
+from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import EngineProcess
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller
@@ -22,13 +23,20 @@ from underpaint.studio.journal import Journal, TaskRecord
 from underpaint.studio.outcomes import Outcomes
 from underpaint.studio.pictures import Pictures
 from underpaint.studio.preparing import Preparation
+from underpaint.studio.preprocessing import LONGEST_SIDE_PX, Preprocessing
 from underpaint.studio.progress import OnProgress
 from underpaint.studio.room import Place, Room
 from underpaint.studio.run import Run
 from underpaint.studio.upscaling import Upscaling
 from underpaint.studio.webhooks import check_destinations
 from underpaint.studio.workbench import Workbench
-from underpaint.wire import ImageInferenceTask, TaskError, UpscaleTask, parse_task
+from underpaint.wire import (
+    ControlNetPreprocessTask,
+    ImageInferenceTask,
+    TaskError,
+    UpscaleTask,
+    parse_task,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +67,12 @@ class ImageInference:
         pictures: Pictures,
         journal: Journal,
         engine: EngineProcess,
+        preprocessors: PreprocessorProcess,
         upscaling: Upscaling,
     ) -> None:
         self._settings = settings
         self._upscaling = upscaling
+        self._preprocessing = Preprocessing(settings=settings, pictures=pictures)
         self._preparation = Preparation(settings=settings, catalog=catalog, pictures=pictures)
         self._pictures = pictures
         self._journal = journal
@@ -75,7 +85,12 @@ class ImageInference:
         self._room = Room(results=settings.queue_limit)
         self._arrivals: set[_Arrival] = set()
         self.work = Workbench(
-            settings=settings, journal=journal, engine=engine, inputs=self._inputs, outcomes=self._outcomes
+            settings=settings,
+            journal=journal,
+            engine=engine,
+            preprocessors=preprocessors,
+            inputs=self._inputs,
+            outcomes=self._outcomes,
         )
         """The tasks that were accepted, until they are over."""
 
@@ -107,6 +122,41 @@ class ImageInference:
         finally:
             self._arrivals.discard(arrival)
             arrival.over.set()
+
+    async def accept_guide_image(
+        self,
+        task: ControlNetPreprocessTask,
+        raw: Mapping[str, Any],
+        caller: Caller,
+        *,
+        cancellation: Cancellation,
+        on_progress: OnProgress | None = None,
+    ) -> Run:
+        """Check a task of preprocessors, whose picture is kept under a UUID, and begin with it; see `accept`."""
+        if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
+            raise _conflict(task.task_uuid)
+        most_pixels = (task.width or LONGEST_SIDE_PX) * (task.height or LONGEST_SIDE_PX)
+        place = self._room.enter(caller, results=1, pixels_each=most_pixels)
+        try:
+            check_destinations(task, self._pictures.fetcher)
+            await self._disk.check(self._room.pixels * BYTES_PER_PIXEL)
+            request = await self._preprocessing.prepare(task, caller.owner)
+            place.pixels_each = request.pixels
+            record = self._record(task, raw, caller, seed=0)
+            if not await asyncio.to_thread(self._journal.accept, record):
+                raise _conflict(task.task_uuid)
+        except BaseException:
+            place.leave()
+            raise
+        return self.work.begin_guide_image(
+            record,
+            task,
+            request,
+            cancellation,
+            place,
+            awaited=not record.asynchronous,
+            on_progress=on_progress,
+        )
 
     async def cancel(self, owner: str, task_uuid: str) -> bool:
         """End a task that is not over, and wait until it is, and its caller has its answer.
@@ -161,17 +211,8 @@ class ImageInference:
         check_destinations(task, self._pictures.fetcher)
         await self._disk.check(self._room.pixels * BYTES_PER_PIXEL)
         prepared = await self._preparation.prepare_unless_cancelled(task, caller.owner, cancellation)
-        ttl_s = float(task.ttl_s or self._settings.result_ttl_s)
-        record = TaskRecord(
-            owner=caller.owner,
-            task_uuid=task.task_uuid,
-            task_type=task.task_type,
-            request=without_pictures(raw),
-            base_url=caller.base_url,
-            asynchronous=task.answered_at_once,
-            seed=task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS),
-            expires_s=time.time() + ttl_s,
-        )
+        seed = task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS)
+        record = self._record(task, raw, caller, seed=seed)
         accepted = await asyncio.to_thread(self._inputs.write_down, record, prepared)
         if accepted is None:
             raise _conflict(task.task_uuid)
@@ -185,6 +226,25 @@ class ImageInference:
             on_progress=on_progress,
         )
 
+    def _record(
+        self,
+        task: ImageInferenceTask | ControlNetPreprocessTask,
+        raw: Mapping[str, Any],
+        caller: Caller,
+        *,
+        seed: int,
+    ) -> TaskRecord:
+        return TaskRecord(
+            owner=caller.owner,
+            task_uuid=task.task_uuid,
+            task_type=task.task_type,
+            request=without_pictures(raw),
+            base_url=caller.base_url,
+            asynchronous=task.answered_at_once,
+            seed=seed,
+            expires_s=time.time() + float(task.ttl_s or self._settings.result_ttl_s),
+        )
+
     async def resume(self) -> None:
         """Begin again with the tasks that a stopped or crashed server left unfinished."""
         for record in await asyncio.to_thread(self._journal.unfinished):
@@ -196,6 +256,11 @@ class ImageInference:
                         "inferenceError", "the server stopped each time that it worked on this task"
                     )
                 task = parse_task(record.request)
+                if isinstance(task, ControlNetPreprocessTask):
+                    request = await self._preprocessing.prepare(task, record.owner)
+                    place = self._room.claim(record.owner, results=1, pixels_each=request.pixels)
+                    self.work.begin_guide_image(record, task, request, Cancellation(), place, awaited=False)
+                    continue
                 if isinstance(task, UpscaleTask):
                     task = await self._upscaling.as_inference(task, record.owner)
                 assert isinstance(task, ImageInferenceTask), "only tasks that make pictures are written down"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from underpaint.catalog import ModelEntry
-from underpaint.engine.messages import Failed, Finished
+from underpaint.engine.messages import Failed, Finished, JobRequest
 from underpaint.engine.process import Outcome
 from underpaint.images import EXTENSIONS, encode_image
 from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
@@ -16,7 +16,8 @@ from underpaint.studio.pictures import Pictures
 from underpaint.studio.run import Run
 from underpaint.studio.upscaling import UpscaleInference
 from underpaint.studio.webhooks import failure_deliveries, result_deliveries
-from underpaint.wire import ImageInferenceTask, TaskError
+from underpaint.version import __version__
+from underpaint.wire import ControlNetPreprocessTask, ImageInferenceTask, PictureTask, TaskError
 
 
 class Outcomes:
@@ -42,15 +43,29 @@ class Outcomes:
         entry: ModelEntry,
     ) -> Failed | ResultRecord:
         """Wait for one picture and store it; the failure, if it does not come."""
+        job = run.jobs[position]
+        assert isinstance(job, JobRequest), "the task makes pictures"
+        finished = await outcome
+        run.note_done(job.job_id)
+        if isinstance(finished, Failed):
+            return finished
+        parameters = None
+        if self._embed_parameters:
+            parameters = picture_parameters(job, entry, finished, refiner=task.refiner)
+        return await asyncio.to_thread(self._store, run, position, finished, task, parameters, seed=job.seed)
+
+    async def guide_image(
+        self, run: Run, position: int, outcome: asyncio.Future[Outcome], task: ControlNetPreprocessTask
+    ) -> Failed | ResultRecord:
+        """Wait for a guide image and store it; the failure, if it does not come."""
         finished = await outcome
         run.note_done(run.jobs[position].job_id)
         if isinstance(finished, Failed):
             return finished
-        job = run.jobs[position]
         parameters = None
         if self._embed_parameters:
-            parameters = picture_parameters(job, entry, finished, refiner=task.refiner)
-        return await asyncio.to_thread(self._store, run, position, finished, task, parameters)
+            parameters = {"preProcessorType": task.pre_processor_type, "version": __version__}
+        return await asyncio.to_thread(self._store, run, position, finished, task, parameters, seed=0)
 
     async def succeed(self, run: Run) -> None:
         """Write down that all pictures of a task are there. That of a single one was written down with it."""
@@ -68,11 +83,12 @@ class Outcomes:
         run: Run,
         position: int,
         finished: Finished,
-        task: ImageInferenceTask,
+        task: PictureTask,
         parameters: Mapping[str, object] | None,
+        *,
+        seed: int,
     ) -> ResultRecord:
         """Encode a picture and write it down; with the only one of a task, its success, too. Blocks."""
-        job = run.jobs[position]
         image = Image.fromarray(finished.picture)
         if isinstance(task, UpscaleInference):
             final = (task.final_width_px, task.final_height_px)
@@ -93,7 +109,7 @@ class Outcomes:
             ttl_s=run.record.expires_s - time.time(),
         )
         result = ResultRecord(
-            image_uuid=kept.image_uuid, extension=extension, seed=job.seed, steps_run=finished.steps_run
+            image_uuid=kept.image_uuid, extension=extension, seed=seed, steps_run=finished.steps_run
         )
         self._journal.add_result(
             run.record,

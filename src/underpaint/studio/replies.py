@@ -7,7 +7,14 @@ from underpaint.studio.caller import Item, Reply
 from underpaint.studio.journal import ResultRecord, TaskRecord
 from underpaint.studio.links import Links
 from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
-from underpaint.wire import ImageResult, PictureTask, UpscaleTask, parse_task
+from underpaint.wire import (
+    ControlNetPreprocessTask,
+    GuideImageResult,
+    ImageResult,
+    PictureTask,
+    UpscaleTask,
+    parse_task,
+)
 
 COST_USD = 0.0
 """Of a picture made on one's own machine. Clients that ask for the cost get a number, as from the hosted service."""
@@ -68,17 +75,34 @@ def result_item(
         encoded: the file in base64; None leaves out what would hold it.
         status: of the result, in replies to getResponse.
     """
-    media_type = MEDIA_TYPE_OF_EXTENSION[result.extension]
     base_url = record.base_url
     wants = task.output_type if encoded is not None else {"URL"} & set(task.output_type)
+    url = links.url(base_url, result.image_uuid, result.extension) if "URL" in wants else None
+    data = encoded if "base64Data" in wants else None
+    data_uri = (
+        f"data:{MEDIA_TYPE_OF_EXTENSION[result.extension]};base64,{encoded}" if "dataURI" in wants else None
+    )
+    cost = COST_USD if task.include_cost else None
+    if isinstance(task, ControlNetPreprocessTask):
+        return GuideImageResult(
+            task_uuid=record.task_uuid,
+            guide_image_uuid=result.image_uuid,
+            input_image_uuid=task.input_image,
+            guide_image_url=url,
+            guide_image_base64_data=data,
+            guide_image_data_uri=data_uri,
+            cost=cost,
+            status=status,
+            task_type=record.task_type,
+        ).item()
     return ImageResult(
         task_uuid=record.task_uuid,
         image_uuid=result.image_uuid,
         seed=result.seed,
-        image_url=links.url(base_url, result.image_uuid, result.extension) if "URL" in wants else None,
-        image_base64_data=encoded if "base64Data" in wants else None,
-        image_data_uri=f"data:{media_type};base64,{encoded}" if "dataURI" in wants else None,
-        cost=COST_USD if task.include_cost else None,
+        image_url=url,
+        image_base64_data=data,
+        image_data_uri=data_uri,
+        cost=cost,
         effective_steps=result.steps_run,
         status=status,
         # The picture is kept under a UUID before the task is written down.

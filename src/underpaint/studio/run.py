@@ -1,9 +1,10 @@
 """A task that is being worked on, and how far it is."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
-from underpaint.engine.messages import JobRequest, Progress
+from underpaint.engine.messages import JobRequest, PreprocessRequest, Progress
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.journal import TaskRecord
 from underpaint.studio.room import Place
@@ -15,7 +16,7 @@ class Run:
     def __init__(
         self,
         record: TaskRecord,
-        jobs: tuple[JobRequest, ...],
+        jobs: Sequence[JobRequest] | Sequence[PreprocessRequest],
         cancellation: Cancellation,
         place: Place,
         *,
@@ -34,7 +35,7 @@ class Run:
             awaited: whether a caller waits for its outcome.
         """
         self.record = record
-        self.jobs = jobs
+        self.jobs: tuple[JobRequest | PreprocessRequest, ...] = tuple(jobs)
         self.positions = tuple(range(len(jobs))) if positions is None else positions
         self.cancellation = cancellation
         self.place = place
@@ -75,7 +76,7 @@ class Run:
         return self.finished.is_set() or len(self._done) == len(self.jobs)
 
     @property
-    def unfinished(self) -> list[tuple[int, JobRequest]]:
+    def unfinished(self) -> list[tuple[int, JobRequest | PreprocessRequest]]:
         """The jobs that the engine still has to do, each with the position of its result."""
         return [(index, job) for index, job in enumerate(self.jobs) if job.job_id not in self._done]
 

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from underpaint.catalog import Catalog, CatalogError
 from underpaint.engine.messages import ModelReference
+from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import Doings, EngineProcess
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
@@ -26,6 +27,7 @@ from underpaint.studio.cancelling import cancel_task
 from underpaint.studio.deliveries import Outbox
 from underpaint.studio.disk import DiskBudget
 from underpaint.studio.image_inference import ImageInference
+from underpaint.studio.input_image import InputImages
 from underpaint.studio.journal import Journal
 from underpaint.studio.links import links_by
 from underpaint.studio.model_search import search_models
@@ -43,6 +45,7 @@ from underpaint.studio.webhooks import Webhooks
 from underpaint.wire import (
     Acknowledgement,
     CancelTask,
+    ControlNetPreprocessTask,
     GetResponseTask,
     GetTaskDetailsTask,
     ImageInferenceTask,
@@ -88,13 +91,16 @@ class Studio:
         pictures: Pictures,
         journal: Journal,
         engine: EngineProcess,
+        preprocessors: PreprocessorProcess,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._pictures = pictures
         self._journal = journal
         self._engine = engine
-        self._upscaling = Upscaling(
+        self._preprocessors = preprocessors
+        self._upscaling = Upscaling(pictures)
+        self._input_images = InputImages(
             pictures, disk=DiskBudget(settings, pictures), upload_ttl_s=settings.upload_ttl_s
         )
         self._inference = ImageInference(
@@ -103,6 +109,7 @@ class Studio:
             pictures=pictures,
             journal=journal,
             engine=engine,
+            preprocessors=preprocessors,
             upscaling=self._upscaling,
         )
         self._model_uploads = ModelUploads(catalog, settings)
@@ -136,13 +143,12 @@ class Studio:
         """
         try:
             task = parse_task(raw)
-            if isinstance(task, UpscaleTask):
+            if isinstance(task, UpscaleTask | ControlNetPreprocessTask):
                 self._refuse_while_draining()
-                task, raw = await self._upscaling.keep_input(
-                    task, cast("Mapping[str, Any]", raw), caller.owner
-                )
+                task, raw = await self._input_images.keep(task, cast("Mapping[str, Any]", raw), caller.owner)
+            if isinstance(task, UpscaleTask):
                 task = await self._upscaling.as_inference(task, caller.owner)
-            if isinstance(task, ImageInferenceTask):
+            if isinstance(task, ImageInferenceTask | ControlNetPreprocessTask):
                 return await self._infer(
                     task, cast("Mapping[str, Any]", raw), caller, on_progress, cancellation or Cancellation()
                 )
@@ -177,6 +183,7 @@ class Studio:
         """
         self._draining = True
         await self._inference.work.drain(grace_s)
+        await self._preprocessors.stop()
         await self._engine.stop()
         await self._inference.work.settle()
 
@@ -228,22 +235,25 @@ class Studio:
 
     async def _infer(
         self,
-        task: ImageInferenceTask,
+        task: ImageInferenceTask | ControlNetPreprocessTask,
         raw: Mapping[str, Any],
         caller: Caller,
         on_progress: OnProgress | None,
         cancellation: Cancellation,
     ) -> Reply:
         self._refuse_while_draining()
-        if task.answered_at_once:
-            await self._inference.accept(
-                task, raw, caller, cancellation=Cancellation(), on_progress=on_progress
+        ending = Cancellation() if task.answered_at_once else cancellation
+        if isinstance(task, ImageInferenceTask):
+            run = await self._inference.accept(
+                task, raw, caller, cancellation=ending, on_progress=on_progress
             )
+        else:
+            run = await self._inference.accept_guide_image(
+                task, raw, caller, cancellation=ending, on_progress=on_progress
+            )
+        if task.answered_at_once:
             accepted = Acknowledgement(task_type=task.task_type, task_uuid=task.task_uuid)
             return Reply(data=(accepted.item(),))
-        run = await self._inference.accept(
-            task, raw, caller, cancellation=cancellation, on_progress=on_progress
-        )
         try:
             return await self._outcome(run)
         finally:
@@ -304,7 +314,14 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
             links=links,
         )
         journal = Journal(database)
-        studio = Studio(settings=settings, catalog=catalog, pictures=pictures, journal=journal, engine=engine)
+        studio = Studio(
+            settings=settings,
+            catalog=catalog,
+            pictures=pictures,
+            journal=journal,
+            engine=engine,
+            preprocessors=PreprocessorProcess(threads=settings.threads),
+        )
         webhooks = Webhooks(
             outbox=Outbox(database),
             fetcher=fetcher,

@@ -1,14 +1,9 @@
 """upscale: an imageInference task in other words, whose seed image is the enlarged picture."""
 
-import asyncio
-import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image
 
-from underpaint.images import encode_image
-from underpaint.studio.disk import DiskBudget
 from underpaint.studio.pictures import Pictures
 from underpaint.wire import ImageInferenceTask, PictureTask, UpscaleTask
 
@@ -16,7 +11,6 @@ LARGEST_SIDE_PX = 4096
 """Of a result."""
 LARGEST_WORK_SIDE_PX = 2048
 """Up to which the model draws; what is larger is resampled from there."""
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class UpscaleInference(ImageInferenceTask):
@@ -30,31 +24,8 @@ class UpscaleInference(ImageInferenceTask):
 class Upscaling:
     """Turns upscale tasks into ones that can be accepted, and into the same again after a restart."""
 
-    def __init__(self, pictures: Pictures, *, disk: DiskBudget, upload_ttl_s: float) -> None:
+    def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
-        self._disk = disk
-        self._upload_ttl_s = upload_ttl_s
-
-    async def keep_input(
-        self, task: UpscaleTask, raw: Mapping[str, Any], owner: str
-    ) -> tuple[UpscaleTask, dict[str, Any]]:
-        """The task and its JSON with the picture by UUID: stored like an upload if it had none. Raises `TaskError`."""
-        reference = task.input_image.strip().lower()
-        if not _UUID.fullmatch(reference):
-            await self._disk.check(0)
-            image = await self._pictures.read(task.input_image, parameter="inputImage", owner=owner)
-            data = await asyncio.to_thread(encode_image, image, format="PNG")
-            await self._disk.check(len(data))
-            reference = await self._pictures.keep(
-                data,
-                extension="png",
-                kind="upload",
-                size=image.size,
-                owner=owner,
-                ttl_s=self._upload_ttl_s,
-            )
-        kept = {name: value for name, value in raw.items() if name != "inputs"} | {"inputImage": reference}
-        return task.model_copy(update={"input_image": reference}), kept
 
     async def as_inference(self, task: UpscaleTask, owner: str) -> UpscaleInference:
         """What to do for a task whose picture is known by its UUID. Raises `TaskError`."""

@@ -238,10 +238,13 @@ class Webhooks:
         if data and delivery.extension is not None:
             [item] = payload["data"]
             encoded = (await asyncio.to_thread(base64.b64encode, data)).decode("ascii")
+            name = "guideImage" if "guideImageUUID" in item else "image"
             if "base64Data" in delivery.embed:
-                item["imageBase64Data"] = encoded
+                item[f"{name}Base64Data"] = encoded
             if "dataURI" in delivery.embed:
-                item["imageDataURI"] = f"data:{MEDIA_TYPE_OF_EXTENSION[delivery.extension]};base64,{encoded}"
+                item[f"{name}DataURI"] = (
+                    f"data:{MEDIA_TYPE_OF_EXTENSION[delivery.extension]};base64,{encoded}"
+                )
         return json.dumps(payload, separators=(",", ":")).encode("ascii"), "application/json"
 
     async def _postpone(self, delivery: Delivery, reason: str) -> None:

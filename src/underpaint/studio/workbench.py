@@ -3,19 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from underpaint.catalog import ModelEntry
 from underpaint.engine.checkpoint_files import (
     checkpoint_name,
     remove_checkpoints,
     remove_stray_checkpoints,
 )
-from underpaint.engine.messages import Failed
-from underpaint.engine.process import EngineProcess
+from underpaint.engine.messages import Failed, PreprocessRequest
+from underpaint.engine.preprocessor_process import PreprocessorProcess
+from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.inputs import Inputs
@@ -28,7 +28,7 @@ from underpaint.studio.progress import OnProgress, Reporter
 from underpaint.studio.requests import Wishes, deep_cache, job_requests
 from underpaint.studio.room import Place
 from underpaint.studio.run import Run
-from underpaint.wire import ImageInferenceTask, TaskError
+from underpaint.wire import ControlNetPreprocessTask, ImageInferenceTask, TaskError
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,13 @@ class Workbench:
         settings: Settings,
         journal: Journal,
         engine: EngineProcess,
+        preprocessors: PreprocessorProcess,
         inputs: Inputs,
         outcomes: Outcomes,
     ) -> None:
         self._journal = journal
         self._engine = engine
+        self._preprocessors = preprocessors
         self._inputs = inputs
         self._outcomes = outcomes
         self._checkpoints = settings.data_dir / CHECKPOINTS
@@ -133,12 +135,55 @@ class Workbench:
         )
         place.results = len(jobs)
         run = Run(record, jobs, cancellation, place, awaited=awaited, positions=positions)
+        entry = prepared.entry
+        self._start(
+            run,
+            self._work_on(
+                run,
+                submit=lambda: self._engine.submit(jobs, on_progress=run.note),
+                cancel=self._engine.cancel,
+                result_of=lambda position, outcome: self._outcomes.result(
+                    run, position, outcome, task, entry
+                ),
+                what=f"{len(jobs)} pictures of {task.width}x{task.height}",
+            ),
+            on_progress,
+        )
+        return run
+
+    def begin_guide_image(
+        self,
+        record: TaskRecord,
+        task: ControlNetPreprocessTask,
+        request: PreprocessRequest,
+        cancellation: Cancellation,
+        place: Place,
+        *,
+        awaited: bool,
+        on_progress: OnProgress | None = None,
+    ) -> Run:
+        """Begin with a task of preprocessors; see `begin`."""
+        run = Run(record, (request,), cancellation, place, awaited=awaited)
+        self._start(
+            run,
+            self._work_on(
+                run,
+                submit=lambda: self._preprocessors.submit([request], on_progress=run.note),
+                cancel=self._preprocessors.cancel,
+                result_of=lambda position, outcome: self._outcomes.guide_image(run, position, outcome, task),
+                what=f"a guide image by {request.kind}",
+            ),
+            on_progress if task.progress or task.previews else None,
+        )
+        return run
+
+    def _start(self, run: Run, work: Coroutine[Any, Any, None], on_progress: OnProgress | None) -> None:
+        record = run.record
         self._runs[record.owner, record.task_uuid] = run
-        _keep(self._work, self._work_on(run, task, prepared.entry), f"task {record.task_uuid}")
+        _keep(self._work, work, f"task {record.task_uuid}")
         if on_progress is not None:
             reporter = Reporter(run, self.outlook, on_progress)
             _keep(self._reports, reporter.report(), f"progress of {record.task_uuid}")
-        return run
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the tasks that are being worked on, for `grace_s` seconds at most."""
@@ -159,17 +204,32 @@ class Workbench:
             remove_stray_checkpoints, self._checkpoints, except_names=names, age_s=STRAY_AGE_S
         )
 
-    async def _work_on(self, run: Run, task: ImageInferenceTask, entry: ModelEntry) -> None:
+    async def _work_on(
+        self,
+        run: Run,
+        *,
+        submit: Callable[[], Sequence[asyncio.Future[Outcome]]],
+        cancel: Callable[[Sequence[str]], None],
+        result_of: Callable[[int, asyncio.Future[Outcome]], Awaitable[Failed | ResultRecord]],
+        what: str,
+    ) -> None:
+        """Have the jobs of a task done, and see to its outcome.
+
+        Args:
+            run: the task.
+            submit: hands its jobs over.
+            cancel: ends jobs.
+            result_of: waits for one and stores it.
+            what: it is, for the log.
+        """
         started_s = time.monotonic()
         record = run.record
         try:
-            outcomes = self._engine.submit(run.jobs, on_progress=run.note)
-            run.cancellation.stops(partial(self._engine.cancel, [job.job_id for job in run.jobs]))
-            results = [
-                self._outcomes.result(run, position, outcome, task, entry)
-                for position, outcome in enumerate(outcomes)
-            ]
-            made = await asyncio.gather(*results)
+            outcomes = submit()
+            run.cancellation.stops(partial(cancel, [job.job_id for job in run.jobs]))
+            made = await asyncio.gather(
+                *(result_of(position, outcome) for position, outcome in enumerate(outcomes))
+            )
             failures = [each for each in made if isinstance(each, Failed)]
             codes = {failure.code for failure in failures}
             if "cancelled" in codes:
@@ -181,17 +241,10 @@ class Workbench:
                 await self._outcomes.fail(record, TaskError(code, failures[0].message))
             else:
                 await self._outcomes.succeed(run)
-                if len(made) == task.number_results:
+                if not record.results:
                     results_made = tuple(each for each in made if isinstance(each, ResultRecord))
                     run.outcome = replace(record, status="success", results=results_made)
-                log.info(
-                    "task %s: %d pictures of %dx%d in %.2f s",
-                    record.task_uuid,
-                    len(run.jobs),
-                    task.width,
-                    task.height,
-                    time.monotonic() - started_s,
-                )
+                log.info("task %s: %s in %.2f s", record.task_uuid, what, time.monotonic() - started_s)
         except Exception:
             log.exception("task %s failed unexpectedly", record.task_uuid)
             await self._outcomes.fail(

@@ -15,6 +15,7 @@ from underpaint.wire.ip_adapters import MAX_GUIDE_IMAGES, MAX_IP_ADAPTERS, IPAda
 from underpaint.wire.model_search import ModelSearchTask
 from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
+from underpaint.wire.preprocess import ControlNetPreprocessTask, PreProcessorType
 from underpaint.wire.refiner import Refiner
 from underpaint.wire.result_schema import ITEM_TYPES, result_schemas
 from underpaint.wire.results import (
@@ -22,6 +23,7 @@ from underpaint.wire.results import (
     AuthenticationResult,
     CancelResult,
     FoundModel,
+    GuideImageResult,
     ImageResult,
     MediaDeleteResult,
     MediaUploadResult,
@@ -60,12 +62,14 @@ __all__ = [
     "AuthenticationTask",
     "CancelResult",
     "CancelTask",
+    "ControlNetPreprocessTask",
     "DeliveryMethod",
     "ErrorCode",
     "Fit",
     "FoundModel",
     "GetResponseTask",
     "GetTaskDetailsTask",
+    "GuideImageResult",
     "IPAdapter",
     "ImageInferenceTask",
     "ImageResult",
@@ -85,6 +89,7 @@ __all__ = [
     "PictureTask",
     "PingTask",
     "Pong",
+    "PreProcessorType",
     "ProcessingStatus",
     "PromptWeighting",
     "Refiner",

@@ -13,6 +13,7 @@ ITEM_TYPES: tuple[type[Any], ...] = (
     results.AuthenticationResult,
     results.Pong,
     results.ImageResult,
+    results.GuideImageResult,
     results.UploadResult,
     results.MediaUploadResult,
     results.MediaDeleteResult,

@@ -66,6 +66,44 @@ class ImageResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuideImageResult:
+    """The guide image that was made of a picture.
+
+    Attributes:
+        guide_image_uuid: usable wherever a picture can be given, such as a ControlNet's `guideImage`.
+        input_image_uuid: of the picture that it was made of.
+        guide_image_url: absolute, and readable without a key.
+        guide_image_base64_data: the encoded file in base64.
+        guide_image_data_uri: the encoded file as `data:<mediaType>;base64,...`.
+        cost: in USD; None when it was not asked.
+        status: "success" in the reply to getResponse.
+    """
+
+    task_uuid: str
+    guide_image_uuid: str
+    input_image_uuid: str
+    guide_image_url: str | None = None
+    guide_image_base64_data: str | None = None
+    guide_image_data_uri: str | None = None
+    cost: float | None = None
+    status: str | None = None
+    task_type: str = "controlNetPreprocess"
+
+    def item(self) -> dict[str, object]:
+        return _present(
+            taskType=self.task_type,
+            taskUUID=self.task_uuid,
+            guideImageUUID=self.guide_image_uuid,
+            inputImageUUID=self.input_image_uuid,
+            guideImageURL=self.guide_image_url,
+            guideImageBase64Data=self.guide_image_base64_data,
+            guideImageDataURI=self.guide_image_data_uri,
+            cost=self.cost,
+            status=self.status,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class UploadResult:
     """A stored upload. `image_url` is not optional: the Python client fails without it."""
 

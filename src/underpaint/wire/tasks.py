@@ -12,6 +12,7 @@ from underpaint.wire.image_inference import ImageInferenceTask
 from underpaint.wire.model_search import ModelSearchTask
 from underpaint.wire.model_upload import ModelUploadTask
 from underpaint.wire.polling import CancelTask, GetResponseTask, GetTaskDetailsTask
+from underpaint.wire.preprocess import ControlNetPreprocessTask
 from underpaint.wire.session import AuthenticationTask, PingTask
 from underpaint.wire.uploads import ImageUploadTask, MediaStorageTask
 from underpaint.wire.upscale import UpscaleTask
@@ -22,6 +23,7 @@ Task = (
     | PingTask
     | ImageInferenceTask
     | UpscaleTask
+    | ControlNetPreprocessTask
     | ImageUploadTask
     | MediaStorageTask
     | GetResponseTask
@@ -36,7 +38,9 @@ TASK_MODELS: Mapping[str, type[Task]] = MappingProxyType(
 )
 """The model of each task type that this server knows."""
 
-_OTHER_NAMES: Mapping[str, type[Task]] = MappingProxyType({"imageUpscale": UpscaleTask})
+_OTHER_NAMES: Mapping[str, type[Task]] = MappingProxyType(
+    {"imageUpscale": UpscaleTask, "imageControlNetPreProcess": ControlNetPreprocessTask}
+)
 """Names that some clients have for a task type; the answers have the name that was sent."""
 
 MAX_TASKS = 100

@@ -1,15 +1,15 @@
 """The task that makes a picture larger."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from underpaint.wire.air import ModelIdentifier
 from underpaint.wire.delivery import PictureTask
-from underpaint.wire.errors import TaskError, parameter_code
 from underpaint.wire.fields import Integer, OptionalInteger, WireModel
-from underpaint.wire.parameters import IGNORED_PARAMETERS, says_nothing
+from underpaint.wire.inputs import fold_input_image, with_input_image
+from underpaint.wire.parameters import IGNORED_PARAMETERS
 from underpaint.wire.sampling import OptionalPrompt, OptionalScheduler
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_object
@@ -57,14 +57,6 @@ class UpscaleSettings(WireModel):
     clip_skip: Integer = Field(default=0, ge=0, le=2, description="text encoder layers to skip")
 
 
-def _with_lenient_forms(schema: dict[str, Any]) -> None:
-    schema["properties"]["inputs"] = {
-        "type": "object",
-        "description": "another place for inputImage",
-        "properties": {"image": {"type": "string", "minLength": 1}},
-    }
-
-
 class UpscaleTask(PictureTask):
     """Makes a picture larger: by image-to-image with a checkpoint, or by resampling.
 
@@ -80,7 +72,7 @@ class UpscaleTask(PictureTask):
     ignored: ClassVar[Mapping[str, str]] = IGNORED_PARAMETERS
     unsupported: ClassVar[Mapping[str, str]] = {"targetMegapixels": "the size is given by upscaleFactor"}
 
-    model_config = ConfigDict(json_schema_extra=_with_lenient_forms)
+    model_config = ConfigDict(json_schema_extra=with_input_image)
 
     task_type: Literal["upscale", "imageUpscale"] = "upscale"
     input_image: str = Field(min_length=1, description="the picture: UUID, data URI, bare base64 or URL")
@@ -95,7 +87,7 @@ class UpscaleTask(PictureTask):
         for name in ("webhookURL", "uploadEndpoint"):
             if folded.get(name) == "":
                 del folded[name]
-        _fold_inputs(folded)
+        fold_input_image(folded)
         settings = folded.get("settings")
         if isinstance(settings, dict):
             refused = {name: value for name, value in settings.items() if name in UNSUPPORTED_SETTINGS}
@@ -103,26 +95,3 @@ class UpscaleTask(PictureTask):
             folded["settings"] = {name: value for name, value in settings.items() if name not in refused}
         fold_object(folded, "settings", UpscaleSettings)
         return folded
-
-
-def _fold_inputs(parameters: dict[str, object]) -> None:
-    inputs = parameters.pop("inputs", None)
-    if inputs is None or inputs == []:
-        return
-    if not isinstance(inputs, dict):
-        raise TaskError(
-            parameter_code("invalid", "inputs"),
-            "'inputs' must be an object.",
-            parameter="inputs",
-            type="object",
-        )
-    given = {str(name): value for name, value in inputs.items() if not says_nothing(value)}
-    check_names(given, known=("image",), within="inputs.")
-    if "image" not in given:
-        return
-    if parameters.setdefault("inputImage", given["image"]) != given["image"]:
-        raise TaskError(
-            "incompatibleParameters",
-            "'inputImage' and 'inputs.image' are different pictures; give one of them.",
-            parameter=["inputImage", "inputs.image"],
-        )

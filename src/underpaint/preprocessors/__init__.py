@@ -1,0 +1,1 @@
+"""Preprocessors: from a picture to the guide image of a ControlNet. Arrays in, arrays out; this room knows no other."""

@@ -1,0 +1,44 @@
+"""The picture of a task that answers with its UUID: kept like an upload, so that the task can be run again from it."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from underpaint.images import encode_image
+from underpaint.studio.disk import DiskBudget
+from underpaint.studio.pictures import Pictures
+from underpaint.wire import ControlNetPreprocessTask, UpscaleTask
+
+TasksWithInput = UpscaleTask | ControlNetPreprocessTask
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class InputImages:
+    """Keeps them."""
+
+    def __init__(self, pictures: Pictures, *, disk: DiskBudget, upload_ttl_s: float) -> None:
+        self._pictures = pictures
+        self._disk = disk
+        self._upload_ttl_s = upload_ttl_s
+
+    async def keep(
+        self, task: TasksWithInput, raw: Mapping[str, Any], owner: str
+    ) -> tuple[TasksWithInput, dict[str, Any]]:
+        """The task and its JSON with the picture by UUID: stored like an upload if it had none. Raises `TaskError`."""
+        reference = task.input_image.strip().lower()
+        if not _UUID.fullmatch(reference):
+            await self._disk.check(0)
+            image = await self._pictures.read(task.input_image, parameter="inputImage", owner=owner)
+            data = await asyncio.to_thread(encode_image, image, format="PNG")
+            await self._disk.check(len(data))
+            reference = await self._pictures.keep(
+                data,
+                extension="png",
+                kind="upload",
+                size=image.size,
+                owner=owner,
+                ttl_s=self._upload_ttl_s,
+            )
+        kept = {name: value for name, value in raw.items() if name != "inputs"} | {"inputImage": reference}
+        return task.model_copy(update={"input_image": reference}), kept
