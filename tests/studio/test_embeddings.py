@@ -100,7 +100,7 @@ async def test_a_family_without_embeddings_refuses_them(
 
     without = dataclasses.replace(FAMILY_OF_ARCHITECTURE["sd1x"], embeddings=False)
     monkeypatch.setattr(
-        "underpaint.studio.preparing.FAMILY_OF_ARCHITECTURE", {**FAMILY_OF_ARCHITECTURE, "sd1x": without}
+        "underpaint.studio.model_checks.FAMILY_OF_ARCHITECTURE", {**FAMILY_OF_ARCHITECTURE, "sd1x": without}
     )
     task = transformation(positivePrompt="a toy", embeddings=[{"model": "test:1@1"}])
     error = error_of(await workplace.perform(task))

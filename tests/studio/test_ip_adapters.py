@@ -206,7 +206,7 @@ async def test_redux_and_all_others_are_refused_by_flux(
     from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 
     families = {**FAMILY_OF_ARCHITECTURE, "sd1x": FAMILY_OF_ARCHITECTURE["flux1d"]}
-    monkeypatch.setattr("underpaint.studio.preparing.FAMILY_OF_ARCHITECTURE", families)
+    monkeypatch.setattr("underpaint.studio.model_checks.FAMILY_OF_ARCHITECTURE", families)
     for air in ("test:1@1", "runware:105@1"):
         error = error_of(await workplace.perform(transformation(ipAdapters=[guided(model=air)])))
         assert (error["code"], error["parameter"]) == ("unsupportedParameter", "ipAdapters")

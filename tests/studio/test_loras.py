@@ -87,7 +87,7 @@ async def test_a_family_without_loras_refuses_them(
 
     without = dataclasses.replace(FAMILY_OF_ARCHITECTURE["sd1x"], loras=False)
     monkeypatch.setattr(
-        "underpaint.studio.preparing.FAMILY_OF_ARCHITECTURE", {**FAMILY_OF_ARCHITECTURE, "sd1x": without}
+        "underpaint.studio.model_checks.FAMILY_OF_ARCHITECTURE", {**FAMILY_OF_ARCHITECTURE, "sd1x": without}
     )
     error = error_of(await workplace.perform(transformation(lora=[{"model": "test:1@1"}])))
     assert (error["code"], error["parameter"]) == ("unsupportedParameter", "lora")

@@ -55,7 +55,7 @@ async def test_a_family_with_its_own_only_refuses_it(
     install(workplace, tmp_path / "vae.safetensors", "test:1@1", "sd1x")
     without = dataclasses.replace(FAMILY_OF_ARCHITECTURE["sd1x"], vae=False)
     monkeypatch.setattr(
-        "underpaint.studio.preparing.FAMILY_OF_ARCHITECTURE", {**FAMILY_OF_ARCHITECTURE, "sd1x": without}
+        "underpaint.studio.model_checks.FAMILY_OF_ARCHITECTURE", {**FAMILY_OF_ARCHITECTURE, "sd1x": without}
     )
     error = error_of(await workplace.perform(transformation(vae="test:1@1")))
     assert (error["code"], error["parameter"]) == ("unsupportedParameter", "vae")

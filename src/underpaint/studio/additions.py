@@ -1,0 +1,149 @@
+"""The models that a task names beside its own, such as LoRAs, and the pictures that come with them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from underpaint.catalog import Catalog, ModelEntry
+from underpaint.catalog.additions import additional_model
+from underpaint.catalog.entry import Category
+from underpaint.catalog.image_encoders import image_encoder_of
+from underpaint.engine.messages import Addition, Embedding, ImagePrompt, Picture
+from underpaint.images import shrink_image
+from underpaint.studio.embeddings import embedding_of
+from underpaint.studio.lookups import refusing_as
+from underpaint.studio.pictures import Pictures
+from underpaint.studio.requests import GUIDE_SIDE_PX
+from underpaint.wire import ImageInferenceTask, IPAdapter, WeightedModel
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """An IP-Adapter that a task names, found."""
+
+    asked: IPAdapter
+    entry: ModelEntry
+    location: Path
+    """Its file."""
+    encoder: Path
+    """The folder of its image encoder."""
+
+
+class Additions:
+    """Looks up what a task names for its checkpoint. Every method raises `TaskError`.
+
+    Models first, all of them, and only then pictures: a model that is not there costs no download of a picture.
+    """
+
+    def __init__(self, catalog: Catalog, pictures: Pictures) -> None:
+        self._catalog = catalog
+        self._pictures = pictures
+
+    async def vae(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> Addition | None:
+        """What takes the place of the checkpoint's own VAE."""
+        if task.vae is None:
+            return None
+        return await self._addition(WeightedModel(model=task.vae), "vae", checkpoint, parameter="vae")
+
+    async def loras(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> tuple[Addition, ...]:
+        """LoRAs with their weights."""
+        return tuple(
+            [
+                await self._addition(each, "lora", checkpoint, parameter=f"lora[{index}].model")
+                for index, each in enumerate(task.lora)
+            ]
+        )
+
+    async def embeddings(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> tuple[Embedding, ...]:
+        """Textual inversions, each of which has to stand in a prompt."""
+        prompts = [task.positive_prompt, task.negative_prompt]
+        for each in task.passes:
+            prompts += [prompt for prompt in (each.positive_prompt, each.negative_prompt) if prompt]
+        found = []
+        for index, asked in enumerate(task.embeddings):
+            entry, location, triggers = await _looked_up(
+                partial(embedding_of, self._catalog, asked.model, checkpoint=checkpoint, prompts=prompts),
+                parameter=f"embeddings[{index}].model",
+            )
+            weight = _weight(asked, entry)
+            found.append(Embedding(air=entry.air, location=location, weight=weight, triggers=triggers))
+        return tuple(found)
+
+    async def ip_adapters(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> list[Adapter]:
+        """IP-Adapters, without their pictures yet."""
+
+        def found(asked: IPAdapter) -> Adapter:
+            entry, location = additional_model(self._catalog, asked.model, "ipadapter", checkpoint=checkpoint)
+            encoder = image_encoder_of(entry, location)
+            return Adapter(asked=asked, entry=entry, location=location, encoder=encoder)
+
+        return [
+            await _looked_up(partial(found, asked), parameter=f"ipAdapters[{index}].model")
+            for index, asked in enumerate(task.ip_adapters)
+        ]
+
+    async def image_prompts(
+        self, adapters: Sequence[Adapter], owner: str
+    ) -> tuple[tuple[ImagePrompt, ...], tuple[tuple[bytes, ...], ...]]:
+        """What the engine is told of IP-Adapters, and the files of their pictures."""
+        prompts, files = [], []
+        for index, adapter in enumerate(adapters):
+            asked = adapter.asked
+            read = [
+                await self._pictures.read_as(
+                    guide, _guide, parameter=_guide_place(index, number, len(asked.guide_images)), owner=owner
+                )
+                for number, guide in enumerate(asked.guide_images)
+            ]
+            files.append(tuple(file for _, file in read))
+            prompts.append(
+                ImagePrompt(
+                    air=adapter.entry.air,
+                    location=adapter.location,
+                    encoder=adapter.encoder,
+                    pictures=tuple(picture for picture, _ in read),
+                    weight=asked.weight,
+                    combination=asked.combine_method,
+                    scaling=asked.embed_scaling,
+                    weight_type=asked.weight_type,
+                    weight_composition=asked.weight_composition,
+                )
+            )
+        return tuple(prompts), tuple(files)
+
+    async def _addition(
+        self, asked: WeightedModel, category: Category, checkpoint: ModelEntry, *, parameter: str
+    ) -> Addition:
+        entry, location = await _looked_up(
+            partial(additional_model, self._catalog, asked.model, category, checkpoint=checkpoint),
+            parameter=parameter,
+        )
+        return Addition(air=entry.air, location=location, weight=_weight(asked, entry))
+
+
+async def _looked_up(look_up: Callable[[], Found], *, parameter: str) -> Found:
+    """What the catalog says about a model, in a thread, for it may download."""
+    with refusing_as(parameter):
+        return await asyncio.to_thread(look_up)
+
+
+def _weight(asked: WeightedModel, entry: ModelEntry) -> float:
+    weight = asked.weight if asked.weight is not None else entry.default_weight
+    return 1.0 if weight is None else weight
+
+
+def _guide(image: Image.Image) -> Picture:
+    return np.asarray(shrink_image(image, longest_px=GUIDE_SIDE_PX), dtype=np.uint8)
+
+
+def _guide_place(adapter: int, number: int, guides: int) -> str:
+    name = f"ipAdapters[{adapter}]"
+    return f"{name}.guideImages[{number}]" if guides > 1 else f"{name}.guideImage"

@@ -1,0 +1,107 @@
+"""What a task asks of its model that the model cannot do: known from the catalog, before anything is fetched."""
+
+from underpaint.catalog import ModelEntry
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
+from underpaint.studio.requests import UnknownScheduler, checked_scheduler
+from underpaint.wire import ImageInferenceTask, TaskError
+from underpaint.wire.errors import parameter_code
+
+
+def check_model_can(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse what a task asks of its model in vain. Raises `TaskError`."""
+    _check_scheduler("scheduler", task.scheduler, entry)
+    for index, each in enumerate(task.passes):
+        if each.scheduler is not None:
+            _check_scheduler(f"passes[{index}].scheduler", each.scheduler, entry)
+    _check_text(task, entry)
+    _check_pictures(task, entry)
+    _check_acceleration(task, entry)
+    _check_additions(task, entry)
+
+
+def _check_additions(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse models beside the task's own that its family does not take."""
+    family = FAMILY_OF_ARCHITECTURE[entry.architecture]
+    for name, asked, taken in (
+        ("vae", task.vae, family.vae),
+        ("lora", task.lora, family.loras),
+        ("embeddings", task.embeddings, family.embeddings),
+        ("ipAdapters", task.ip_adapters, family.ip_adapters),
+    ):
+        if asked and not taken:
+            raise TaskError(
+                "unsupportedParameter",
+                f"'{name}' is not supported by this server for models of {entry.architecture}.",
+                parameter=name,
+            )
+
+
+def _check_pictures(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse what a checkpoint whose picture is shown to it, and not begun with, has no use for, or ask for it."""
+    if entry.type not in FAMILY_OF_ARCHITECTURE[entry.architecture].without_strength:
+        return
+    needed = {"seedImage": task.seed_image is not None}
+    refused = {"passes": bool(task.passes), "maskMargin": task.mask_margin is not None}
+    if entry.type == "inpainting":
+        needed["maskImage"] = task.mask_image is not None or task.outpaint is not None
+    else:
+        refused |= {"maskImage": task.mask_image is not None, "outpaint": task.outpaint is not None}
+    for name, given in needed.items():
+        if not given:
+            raise TaskError(
+                parameter_code("missing", name),
+                f"'{name}' is required with {entry.name}.",
+                parameter=name,
+                type="string",
+            )
+    for name, given in refused.items():
+        if given:
+            raise TaskError(
+                "incompatibleParameters",
+                f"'{name}' cannot be used with {entry.name}.",
+                parameter=[name, "model"],
+            )
+
+
+def _check_acceleration(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    if task.accelerator_options is not None and not FAMILY_OF_ARCHITECTURE[entry.architecture].has_unet:
+        raise TaskError(
+            "incompatibleParameters",
+            f"'acceleratorOptions.deepCache' is for models with a UNet, and {entry.air} is {entry.architecture}.",
+            parameter=["acceleratorOptions.deepCache", "model"],
+        )
+
+
+def _check_text(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse what the text encoders of the model's family cannot do."""
+    family = FAMILY_OF_ARCHITECTURE[entry.architecture]
+    if task.prompt_weighting is not None and task.prompt_weighting not in family.prompt_weightings:
+        known = sorted(family.prompt_weightings)
+        raise TaskError(
+            "invalidPromptWeighting",
+            f"'promptWeighting' must be {' or '.join(known)} with a model of {family.title}.",
+            parameter="promptWeighting",
+            type="string",
+            allowed_values=[*known],
+        )
+    if task.clip_skip and not family.skips_clip_layers:
+        raise TaskError(
+            "invalidClipSkip",
+            f"'clipSkip' must be 0 with a model of {family.title}: no layer of its encoder can be skipped.",
+            parameter="clipSkip",
+            type="integer",
+            allowed_values=[0],
+        )
+
+
+def _check_scheduler(parameter: str, name: str | None, entry: ModelEntry) -> None:
+    try:
+        checked_scheduler(name, entry)
+    except UnknownScheduler as unknown:
+        raise TaskError(
+            parameter_code("invalid", parameter),
+            f"{unknown}; 'allowedValues' lists those it can run with.",
+            parameter=parameter,
+            type="string",
+            allowed_values=list(unknown.known),
+        ) from None
