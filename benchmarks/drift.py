@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from benchmarks.sides import report
 from underpaint.engine.messages import Picture
-from underpaint.painter import Painter
+from underpaint.library.painter import Painter
 
 WANTED = 1.0
 """CIEDE2000, the mean over all pixels."""

@@ -17,7 +17,7 @@ from benchmarks.drift import PHOTO
 from benchmarks.sides import report
 from underpaint.engine.messages import Mask, Picture
 from underpaint.images import Margins, margin_mask
-from underpaint.painter import Painter
+from underpaint.library.painter import Painter
 
 STRETCH_PX = 16
 DEEP_PX = range(2, 13)

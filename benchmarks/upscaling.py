@@ -19,7 +19,7 @@ from benchmarks.sides import report
 from underpaint.diffusion.latent_tiles import starts
 from underpaint.engine.messages import Picture
 from underpaint.engine.tiles import TILE_OVERLAP
-from underpaint.painter import Painter
+from underpaint.library.painter import Painter
 
 STRETCH_PX = 16
 WANTED_SEAM = 1.1

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from underpaint.version import __version__
 
 if TYPE_CHECKING:
-    from underpaint.guide import Guide
-    from underpaint.painter import Painter, Progress, Transformed, TransformFailed, transform
+    from underpaint.library import Guide, Painter, Progress, Transformed, TransformFailed, transform
 
 __all__ = ["Guide", "Painter", "Progress", "TransformFailed", "Transformed", "__version__", "transform"]
 
@@ -20,7 +19,7 @@ __all__ = ["Guide", "Painter", "Progress", "TransformFailed", "Transformed", "__
 def __getattr__(name: str) -> Any:
     # The server's modules must not load the library's, and `underpaint --help` must not load either.
     if name in __all__:
-        from underpaint import painter
+        from underpaint import library
 
-        return getattr(painter, name)
+        return getattr(library, name)
     raise AttributeError(f"module 'underpaint' has no attribute {name!r}")

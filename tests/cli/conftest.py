@@ -69,7 +69,7 @@ class FakePainter:
 @pytest.fixture
 def painter(monkeypatch: pytest.MonkeyPatch) -> FakePainter:
     fake = FakePainter()
-    monkeypatch.setattr("underpaint.painter.Painter", fake)
+    monkeypatch.setattr("underpaint.library.Painter", fake)
     return fake
 
 

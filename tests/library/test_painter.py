@@ -17,7 +17,7 @@ from tests.loras import write_lora
 from underpaint.catalog import EMBEDDED
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.images import read_parameters
-from underpaint.painter import Painter, Progress
+from underpaint.library import Painter, Progress
 from underpaint.settings import Settings
 
 
@@ -237,7 +237,7 @@ def test_loras_act_with_their_weights(painter: Painter, photo: Image.Image, tmp_
     for number in (1, 2):
         file = write_lora(tmp_path / f"{number}.safetensors", networks, seed=number)
         new = NewModel(air=f"test:{number}@1", source=str(file), architecture=EMBEDDED.architecture)
-        painter._catalog.installed.add(describe(new))
+        painter.catalog.installed.add(describe(new))
 
     wishes: dict[str, object] = {"photo": photo, "prompt": "charcoal sketch", "steps": 4, "seed": 1}
     none, one, both = (
@@ -266,7 +266,7 @@ def test_guides_lead_with_their_weights(painter: Painter, photo: Image.Image, tm
     write_image_encoder(tmp_path / "image_encoder")
     file = write_ip_adapter(tmp_path / "adapter.safetensors", networks_of(EMBEDDED_CHECKPOINT)["unet"])
     new = NewModel(air="test:5@1", source=str(file), architecture=EMBEDDED.architecture)
-    painter._catalog.installed.add(describe(new))
+    painter.catalog.installed.add(describe(new))
     photo.save(tmp_path / "guide.png")
 
     guide = underpaint.Guide(model="test:5@1", photos=[photo, tmp_path / "guide.png"])
@@ -293,7 +293,7 @@ def test_embeddings_act_where_they_are_named(painter: Painter, photo: Image.Imag
     width = networks_of(EMBEDDED_CHECKPOINT)["text_encoder"].get_input_embeddings().embedding_dim
     file = write_embedding(tmp_path / "inky.safetensors", width, vectors=3)
     new = NewModel(air="test:7@1", source=str(file), architecture=EMBEDDED.architecture)
-    painter._catalog.installed.add(describe(new))
+    painter.catalog.installed.add(describe(new))
 
     wishes: dict[str, object] = {"photo": photo, "prompt": "an inky house", "steps": 4, "seed": 1}
     none, one = (
