@@ -224,10 +224,27 @@ class Settings(BaseModel):
     embed_parameters: bool = Field(
         True, description="Whether results carry prompt, seed and the other parameters in their metadata."
     )
+    safety_model: str | None = Field(
+        None,
+        description="What looks at the results of tasks with checkNSFW (or safety): a folder or a hub id "
+        "(`NAME/NAME@REVISION`) of an image classifier, such as Falconsai/nsfw_image_detection, or of the safety "
+        "checker of Stable Diffusion, CompVis/stable-diffusion-safety-checker. Without any, such tasks are refused.",
+    )
+    safety_labels: tuple[str, ...] = Field(
+        (),
+        description="Labels of safety_model that count as unsafe. By default those that sound like it, such as nsfw.",
+    )
+    safety_threshold: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Probability of the unsafe labels together from which a result counts as unsafe. The safety "
+        "checker of Stable Diffusion has thresholds of its own.",
+    )
     skip_nsfw_check: bool = Field(
         False,
-        description="Whether tasks with checkNSFW run although there is no safety checker, without NSFWContent in "
-        "their results; otherwise they are refused.",
+        description="Whether tasks with checkNSFW run although no safety_model is set, without NSFWContent in their "
+        "results; otherwise they are refused.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log lines shown."
@@ -255,9 +272,9 @@ class Settings(BaseModel):
             pairs[name.strip()] = target.strip()
         return pairs
 
-    @field_validator("fetch_allowed_hosts", "model_upload_hosts", mode="before")
+    @field_validator("fetch_allowed_hosts", "model_upload_hosts", "safety_labels", mode="before")
     @classmethod
-    def _host_list(cls, value: object) -> object:
+    def _list(cls, value: object) -> object:
         return tuple(_listed(value))
 
 

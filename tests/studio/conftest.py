@@ -44,6 +44,8 @@ class PaintingEngine:
         self.jobs: list[JobRequest] = []
         self.begun = asyncio.Event()
         self.failure: Failed | None = None
+        self.unsafe = False
+        """What it says of pictures that it is to judge."""
         self._held: list[tuple[JobRequest, asyncio.Future[Outcome]]] = []
         self.holding = False
         self.queueing = False
@@ -98,11 +100,12 @@ class PaintingEngine:
         if self.failure is not None:
             return Failed(job_id=request.job_id, code=self.failure.code, message=self.failure.message)
         run = sum(steps_to_run(each.steps, each.strength) for each in request.passes)
+        unsafe = None if request.safety_check is None else self.unsafe
         if run == 0:
             assert request.picture is not None
-            return Finished(job_id=request.job_id, picture=request.picture, steps_run=0)
+            return Finished(job_id=request.job_id, picture=request.picture, steps_run=0, unsafe=unsafe)
         shade = np.full((request.height_px, request.width_px, 3), request.seed % 256, np.uint8)
-        return Finished(job_id=request.job_id, picture=shade, steps_run=run)
+        return Finished(job_id=request.job_id, picture=shade, steps_run=run, unsafe=unsafe)
 
 
 class CopyingPreprocessors:

@@ -153,7 +153,7 @@ def _load_unet(location: Path, config: str | Path, *, dtype: torch.dtype) -> Any
     )
 
 
-def load_part(folder: Path, class_name: str, *, dtype: torch.dtype) -> Any:
+def load_part(folder: Path, class_name: str, *, dtype: torch.dtype, **options: Any) -> Any:
     """A network of transformers', by the name of its class. Raises what they raise, and `ValueError`."""
     import transformers
 
@@ -165,6 +165,7 @@ def load_part(folder: Path, class_name: str, *, dtype: torch.dtype) -> Any:
         dtype=dtype,
         output_loading_info=True,
         variant=_variant(folder),
+        **options,
     )
     require_all_weights([f"{folder.name}.{name}" for name in report["missing_keys"]])
     return network

@@ -26,7 +26,7 @@ from underpaint.version import __version__
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-_NO_PART_OF_THE_PICTURE = ("job_id", "owner", "previews", "checkpoint")
+_NO_PART_OF_THE_PICTURE = ("job_id", "owner", "previews", "checkpoint", "safety_check")
 """Fields of a request that may differ between the attempts at one picture."""
 CLOSE_LIMIT_S = 5.0
 """How long the last checkpoints may take on their way to the disk."""

@@ -26,6 +26,7 @@ from underpaint.engine.messages import (
     EngineOptions,
     Estimates,
     Event,
+    Executor,
     Failed,
     FailureCode,
     Finished,
@@ -37,6 +38,7 @@ from underpaint.engine.messages import (
 from underpaint.engine.models import LoadedModels
 from underpaint.engine.profile import PassProfile
 from underpaint.engine.room import PassMemory
+from underpaint.engine.safety import KeptSafetyChecker
 from underpaint.engine.scheduler import Candidate, plan
 from underpaint.engine.shares import Shares
 from underpaint.engine.trajectory import Trajectory
@@ -88,6 +90,7 @@ class Engine:
             budget_bytes=options.models_bytes,
             on_drop=self._forget,
         )
+        self._safety = KeptSafetyChecker(self.device, self._models.set_aside)
         if options.preload is not None:
             try:
                 self._models.get(options.preload)
@@ -109,7 +112,7 @@ class Engine:
         for request in requests:
             job = Job(request)
             if job.steps == 0 and request.picture is not None:
-                self._emit(Finished(job_id=request.job_id, picture=request.picture, steps_run=0))
+                self._deliver(job, request.picture)
             else:
                 self._jobs[request.job_id] = job
 
@@ -188,6 +191,9 @@ class Engine:
         if job.model not in self._models:
             self._report(job, loading=True)
         try:
+            if job.trajectory is None and job.request.safety_check is not None:
+                # One that cannot be loaded fails the job before its steps.
+                self._safety.get(job.request.safety_check)
             model = self._models.get(job.model)
             if job.trajectory is None:
                 job.trajectory = self._begun(job.request, model)
@@ -322,15 +328,28 @@ class Engine:
             self._keep(job)
 
     def _finish(self, job: Job, model: Family) -> None:
-        picture = _trajectory(job).paint(model)
-        self._checkpoints.forget(job.request)
-        del self._jobs[job.request.job_id]
+        self._deliver(
+            job, _trajectory(job).paint(model), executor=executor_of(model) if job.is_plain else "eager"
+        )
+
+    def _deliver(self, job: Job, picture: Picture, *, executor: Executor = "eager") -> None:
+        """Judge a picture, where that is asked for, and hand it out."""
+        request, unsafe = job.request, None
+        if request.safety_check is not None:
+            try:
+                unsafe = self._safety.get(request.safety_check).is_unsafe(picture)
+            except Exception as failure:
+                self._fail(job, failure)
+                return
+        self._checkpoints.forget(request)
+        self._jobs.pop(request.job_id, None)
         self._emit(
             Finished(
-                job_id=job.request.job_id,
+                job_id=request.job_id,
                 picture=picture,
                 steps_run=job.steps,
-                executor=executor_of(model) if job.is_plain else "eager",
+                unsafe=unsafe,
+                executor=executor,
             )
         )
 
@@ -347,7 +366,7 @@ class Engine:
         )
 
     def _fail(self, job: Job, failure: Exception) -> None:
-        del self._jobs[job.request.job_id]
+        self._jobs.pop(job.request.job_id, None)
         self._checkpoints.forget(job.request)
         code: FailureCode = "failed"
         message = f"the engine could not make this picture: {failure}"

@@ -51,7 +51,7 @@ class Embedding(Addition):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImagePrompt:
-    """Pictures that lead a job, and the IP-Adapter by which they do."""
+    """Pictures that lead a job, and the IP-Adapter, or FLUX Redux, by which they do."""
 
     air: str
     location: Path
@@ -103,6 +103,18 @@ class DeepCache:
     """From which skip connection on layers are deep; 0 the outermost, and beyond the last one the last."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SafetyCheck:
+    """How a finished picture is judged."""
+
+    location: Path
+    """Folder of the classifier."""
+    unsafe_labels: tuple[str, ...] | None
+    """Of the classifier; None for the safety checker of Stable Diffusion, which has none."""
+    threshold: float = 0.5
+    """Probability of the unsafe labels together from which a picture counts as unsafe."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JobRequest:
     """One picture to make. Everything is decided: no defaults are left to the engine."""
@@ -144,13 +156,17 @@ class JobRequest:
     embeddings: tuple[Embedding, ...] = ()
     """For the prompts of all passes, and the refiner's. One named twice has the sum of both weights."""
     image_prompts: tuple[ImagePrompt, ...] = ()
-    """What leads it besides its prompts."""
+    """What leads it besides its prompts; with FLUX in place of them."""
+    reference_pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    """What the model looks at while it makes its own, each in one of the sizes of `reference_size`."""
     further_passes: tuple[Pass, ...] = ()
     """What follows on the pass that the request's own values describe, each from the latents of the one before."""
     refiner: Refiner | None = None
     """Only with a single pass."""
     deep_cache: DeepCache | None = None
     """Whether most steps take the deep layers of a UNet from an earlier one; only for families with a UNet."""
+    safety_check: SafetyCheck | None = None
+    """By what the picture is judged; None for not at all."""
     previews: bool = False
     """Whether progress carries small pictures of what is coming."""
     checkpoint: str | None = None
@@ -230,6 +246,8 @@ class Finished:
     job_id: str
     picture: Picture = field(repr=False)
     steps_run: int
+    unsafe: bool | None = None
+    """What the safety check said; None where none was asked for."""
     executor: Executor = "eager"
     """What ran its passes, its last one if they differ: the compiled form of a model comes when it is ready."""
 

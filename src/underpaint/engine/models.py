@@ -51,6 +51,7 @@ class LoadedModels:
         self._on_drop = on_drop
         self._models: OrderedDict[ModelReference, Family] = OrderedDict()
         self._sizes: dict[ModelReference, int] = {}
+        self._set_aside = 0
 
     def __contains__(self, reference: ModelReference) -> bool:
         return reference in self._models
@@ -90,9 +91,19 @@ class LoadedModels:
         self._sizes[reference] = size
         return model
 
+    def set_aside(self, size: int, name: str) -> None:
+        """Keep so much of the budget for weights that are no checkpoint's; a negative size gives it back.
+
+        Raises:
+            ModelLoadError: there is not so much memory, without any model.
+        """
+        if size > 0:
+            self._make_room(size, name)
+        self._set_aside += size
+
     def _make_room(self, size: int, name: str) -> None:
         """Before loading: two large models at once may not fit where one does."""
-        while self._models and sum(self._sizes.values()) + size > self._budget_bytes:
+        while self._models and sum(self._sizes.values()) + self._set_aside + size > self._budget_bytes:
             self._drop_oldest()
         while (free := free_bytes(self._device)) < size:
             if not self._models:

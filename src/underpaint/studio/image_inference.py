@@ -27,6 +27,7 @@ from underpaint.studio.preprocessing import LONGEST_SIDE_PX, Preprocessing
 from underpaint.studio.progress import OnProgress
 from underpaint.studio.room import Place, Room
 from underpaint.studio.run import Run
+from underpaint.studio.safety import Safety
 from underpaint.studio.upscaling import Upscaling
 from underpaint.studio.webhooks import check_destinations
 from underpaint.studio.workbench import Workbench
@@ -73,7 +74,7 @@ class ImageInference:
         self._settings = settings
         self._upscaling = upscaling
         self._preprocessing = Preprocessing(settings=settings, pictures=pictures)
-        self._preparation = Preparation(settings=settings, catalog=catalog, pictures=pictures)
+        self._preparation = Preparation(catalog=catalog, pictures=pictures)
         self._pictures = pictures
         self._journal = journal
         self._inputs = Inputs(journal=journal, pictures=pictures)
@@ -81,6 +82,8 @@ class ImageInference:
             journal=journal, pictures=pictures, embed_parameters=settings.embed_parameters
         )
         self._disk = DiskBudget(settings, pictures)
+        self.safety = Safety(settings)
+        """Looks at results, for those who ask."""
         self._resumed = False
         self._room = Room(results=settings.queue_limit)
         self._arrivals: set[_Arrival] = set()
@@ -210,6 +213,7 @@ class ImageInference:
     ) -> Run:
         check_destinations(task, self._pictures.fetcher)
         await self._disk.check(self._room.pixels * BYTES_PER_PIXEL)
+        safety_check = await self.safety.wanted(task, raw)
         prepared = await self._preparation.prepare_unless_cancelled(task, caller.owner, cancellation)
         seed = task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS)
         record = self._record(task, raw, caller, seed=seed)
@@ -222,6 +226,7 @@ class ImageInference:
             prepared,
             cancellation,
             place,
+            safety_check=safety_check,
             awaited=not record.asynchronous,
             on_progress=on_progress,
         )
@@ -264,12 +269,15 @@ class ImageInference:
                 if isinstance(task, UpscaleTask):
                     task = await self._upscaling.as_inference(task, record.owner)
                 assert isinstance(task, ImageInferenceTask), "only tasks that make pictures are written down"
+                safety_check = await self.safety.wanted(task, record.request)
                 prepared = await self._preparation.prepare(task, record.owner)
                 # It was accepted: the bounds of what may be are not for it.
                 place = self._room.claim(
                     record.owner, results=task.number_results, pixels_each=task.width * task.height
                 )
-                self.work.begin(record, task, prepared, Cancellation(), place, awaited=False)
+                self.work.begin(
+                    record, task, prepared, Cancellation(), place, safety_check=safety_check, awaited=False
+                )
             except TaskError as error:
                 await self._outcomes.fail(record, error)
                 await self._inputs.discard(record)

@@ -29,6 +29,8 @@ class ResultRecord:
     steps_run: int
     position: int = 0
     """Among the results of its task."""
+    unsafe: bool | None = None
+    """What the safety check said; None where none was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +149,7 @@ class Journal:
                         "extension": result.extension,
                         "seed": result.seed,
                         "stepsRun": result.steps_run,
+                        "unsafe": result.unsafe,
                     },
                     created_s=time.time(),
                 )
@@ -245,6 +248,8 @@ def _record(row: Row[Any], items: Sequence[tuple[Mapping[str, Any], int]]) -> Ta
                 seed=item["seed"],
                 steps_run=item["stepsRun"],
                 position=position,
+                # Older versions wrote down no such thing.
+                unsafe=item.get("unsafe"),
             )
             for item, position in items
         ),

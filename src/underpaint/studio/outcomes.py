@@ -49,6 +49,7 @@ class Outcomes:
         run.note_done(job.job_id)
         if isinstance(finished, Failed):
             return finished
+        assert job.safety_check is None or finished.unsafe is not None, "it was asked for"
         parameters = None
         if self._embed_parameters:
             parameters = picture_parameters(job, entry, finished, refiner=task.refiner)
@@ -109,7 +110,11 @@ class Outcomes:
             ttl_s=run.record.expires_s - time.time(),
         )
         result = ResultRecord(
-            image_uuid=kept.image_uuid, extension=extension, seed=seed, steps_run=finished.steps_run
+            image_uuid=kept.image_uuid,
+            extension=extension,
+            seed=seed,
+            steps_run=finished.steps_run,
+            unsafe=finished.unsafe,
         )
         self._journal.add_result(
             run.record,

@@ -7,7 +7,6 @@ from pathlib import Path
 from underpaint import wire
 from underpaint.catalog import Catalog, ModelEntry
 from underpaint.engine.messages import Addition, Embedding, ImagePrompt, Mask, Picture, Refiner
-from underpaint.settings import Settings
 from underpaint.studio.additions import Additions
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.fitting import fitted_mask, fitted_picture, outpaint_mask
@@ -41,8 +40,7 @@ class Prepared:
 class Preparation:
     """Checks tasks, and gets what they need."""
 
-    def __init__(self, *, settings: Settings, catalog: Catalog, pictures: Pictures) -> None:
-        self._settings = settings
+    def __init__(self, *, catalog: Catalog, pictures: Pictures) -> None:
         self._catalog = catalog
         self._pictures = pictures
         self._additions = Additions(catalog, pictures)
@@ -62,13 +60,6 @@ class Preparation:
 
     async def prepare(self, task: ImageInferenceTask, owner: str) -> Prepared:
         """Check everything about a task that its parser cannot know. Raises `TaskError`."""
-        if task.check_nsfw and not self._settings.skip_nsfw_check:
-            raise TaskError(
-                "unsupportedParameter",
-                "'checkNSFW' is not supported by this server: it has no safety checker and does not pretend to. Its "
-                "setting skip_nsfw_check makes it run such tasks unchecked.",
-                parameter="checkNSFW",
-            )
         entry = checkpoint(self._catalog, task.model, parameter="model")
         check_model_can(task, entry)
         steps = task.steps or entry.defaults.steps

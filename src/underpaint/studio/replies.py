@@ -102,6 +102,7 @@ def result_item(
         image_url=url,
         image_base64_data=data,
         image_data_uri=data_uri,
+        nsfw_content=result.unsafe,
         cost=cost,
         effective_steps=result.steps_run,
         status=status,

@@ -190,6 +190,7 @@ class Studio:
     async def resume(self) -> None:
         """Go on with what the last run of the server left unfinished."""
         await asyncio.to_thread(self._model_uploads.remove_partial)
+        await self._inference.safety.look_ahead()
         await self._inference.resume()
 
     async def sweep(self) -> None:

@@ -13,7 +13,7 @@ from underpaint.engine.checkpoint_files import (
     remove_checkpoints,
     remove_stray_checkpoints,
 )
-from underpaint.engine.messages import Failed, PreprocessRequest
+from underpaint.engine.messages import Failed, PreprocessRequest, SafetyCheck
 from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.settings import Settings
@@ -85,6 +85,7 @@ class Workbench:
         cancellation: Cancellation,
         place: Place,
         *,
+        safety_check: SafetyCheck | None,
         awaited: bool,
         on_progress: OnProgress | None = None,
     ) -> Run:
@@ -96,6 +97,7 @@ class Workbench:
             prepared: what there is to begin with.
             cancellation: ends it.
             place: its place in the queue.
+            safety_check: by what its pictures are judged; None for not at all.
             awaited: whether a caller waits for its outcome.
             on_progress: is told how far it is, if the task asks for that.
         """
@@ -130,7 +132,11 @@ class Workbench:
         made = {result.position for result in record.results}
         positions = tuple(position for position in range(len(jobs)) if position not in made)
         jobs = tuple(
-            replace(jobs[position], checkpoint=checkpoint_name(record.owner, record.task_uuid, position))
+            replace(
+                jobs[position],
+                checkpoint=checkpoint_name(record.owner, record.task_uuid, position),
+                safety_check=safety_check,
+            )
             for position in positions
         )
         place.results = len(jobs)

@@ -47,7 +47,7 @@ def _with_lenient_forms(schema: dict[str, Any]) -> None:
     }
     properties["safety"] = {
         "type": "object",
-        "description": "another way to say checkNSFW; mode outweighs checkContent",
+        "description": "another way to say checkNSFW; mode outweighs checkContent, and fast is as thorough as full",
         "properties": {"checkContent": {"type": "boolean"}, "mode": {"enum": ["none", "fast", "full"]}},
     }
 
@@ -316,6 +316,13 @@ def _fold_safety(parameters: dict[str, object]) -> None:
             parameter="safety.mode",
             type="string",
             allowed_values=list(modes),
+        )
+    if safety.get("checkInputs"):
+        raise TaskError(
+            "unsupportedParameter",
+            "'safety.checkInputs' is not supported by this server: only results are checked.",
+            parameter="safety.checkInputs",
+            type="boolean",
         )
     if mode is not None:
         parameters["checkNSFW"] = mode != "none"
