@@ -1,7 +1,9 @@
 """The playground in a real browser, watched for what must never happen in it."""
 
+import asyncio
 import base64
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +12,7 @@ from playwright.async_api import ConsoleMessage, Page, Request, expect
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 EXAMPLE_PHOTO = Path(__file__).parents[2] / "examples" / "photo.jpg"
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WAIT_MS = 120_000
 """The machine of a test may be busy; what is waited for comes within a second on one that is not."""
 
@@ -77,21 +80,30 @@ class Playground:
 
     async def finished(self, pictures: int) -> None:
         """Wait until the history has that many pictures, and none is under way."""
-        await expect(self.page.locator("#status")).to_have_text("Ready")
+        # In this order: what was pressed a moment ago may have yet to begin.
         await expect(self.page.locator("#history li")).to_have_count(pictures)
+        await expect(self.page.locator("#status")).to_have_text("Ready")
 
-    async def drop(self, data: bytes, name: str, media_type: str) -> None:
-        """Drop a file on the page, as from the desktop."""
+    async def until(self, script: str) -> None:
+        """Wait until a script says true. The page's policy forbids the browser's own way to do so."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while not await self.page.evaluate(script):
+            assert time.monotonic() < deadline, script
+            await asyncio.sleep(0.05)
+
+    async def drop(self, data: bytes, name: str, media_type: str, *, on: str = "body") -> None:
+        """Drop a file on the page, or on an element of it, as from the desktop."""
         await self.page.evaluate(
-            """async ([data, name, type]) => {
+            """async ([data, name, type, on]) => {
                 const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
                 const dataTransfer = new DataTransfer();
                 dataTransfer.items.add(new File([bytes], name, { type }));
                 for (const step of ["dragenter", "dragover", "drop"]) {
-                    document.body.dispatchEvent(new DragEvent(step, { bubbles: true, cancelable: true, dataTransfer }));
+                    const event = new DragEvent(step, { bubbles: true, cancelable: true, dataTransfer });
+                    document.querySelector(on).dispatchEvent(event);
                 }
             }""",
-            [base64.b64encode(data).decode(), name, media_type],
+            [base64.b64encode(data).decode(), name, media_type, on],
         )
 
     async def sources(self, selector: str) -> list[str]:

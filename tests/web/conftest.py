@@ -11,7 +11,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from tests.checkpoints import EMBEDDED_CHECKPOINT
 from tests.clients.server_process import ServerProcess, own_variables, underpaint
+from tests.ip_adapters import write_image_encoder, write_ip_adapter
+from underpaint.catalog.describe import NewModel, describe
+from underpaint.catalog.installed import InstalledModels
 
 from .browser import Playground, find_chromium
 
@@ -41,8 +45,18 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server without keys, with the embedded model."""
-    with ServerProcess(folder=tmp_path_factory.mktemp("playground")) as running:
+    """A server without keys, with the embedded model and an IP-Adapter for it, `test:1@1`."""
+    import diffusers
+
+    server = ServerProcess(folder=tmp_path_factory.mktemp("playground"))
+    adapters = server.folder / "adapters"
+    unet = diffusers.UNet2DConditionModel.from_pretrained(EMBEDDED_CHECKPOINT, subfolder="unet")
+    write_image_encoder(adapters / "image_encoder")
+    file = write_ip_adapter(adapters / "adapter.safetensors", unet)
+    new = NewModel(air="test:1@1", source=str(file), architecture="sd1x", name="Random adapter")
+    server.data_folder.mkdir()
+    InstalledModels(server.data_folder).add(describe(new))
+    with server as running:
         yield running
 
 

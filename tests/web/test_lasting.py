@@ -58,6 +58,9 @@ async def test_a_restart_of_the_server_in_mid_run_is_survived(
     visitor.expected = ("WebSocket connection to",)
     await visitor.open()
     await visitor.slow()
+    await visitor.page.locator("#mask-button").click()
+    await visitor.page.keyboard.press("Space")
+    await visitor.page.locator("#mask-done").click()
     await visitor.paint()
     await expect(visitor.page.locator(".tile .preview.shown")).to_be_visible()
     process = restartable.running()
@@ -67,3 +70,12 @@ async def test_a_restart_of_the_server_in_mid_run_is_survived(
     restartable.start()
     await visitor.finished(1)
     assert "/images/" in (await visitor.sources("#scene"))[1]
+    # The mask is still the page's, and the server's.
+    await visitor.page.reload()
+    await visitor.ready()
+    await expect(visitor.page.locator("#mask-button")).to_have_text("Masked")
+    mask = await visitor.page.evaluate("JSON.parse(localStorage['underpaint.mask']).url")
+    assert (await visitor.page.request.get(mask)).ok
+    await visitor.quick(width=256, height=256)
+    await visitor.paint()
+    await visitor.finished(2)

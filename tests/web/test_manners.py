@@ -9,13 +9,12 @@ from playwright.async_api import Response, expect
 
 from tests.clients.server_process import ServerProcess
 
-from .browser import EXAMPLE_PHOTO, Playground
+from .browser import EXAMPLE_PHOTO, PHONE, Playground
 from .conftest import Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MAX_WEIGHT_BYTES = 300_000
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script><b>bold</b>'
 
 

@@ -10,7 +10,8 @@ from playwright.async_api import expect
 from underpaint.images import encode_image
 from underpaint.images.encode import OutputFormat
 
-from .browser import Playground
+from .browser import PHONE, Playground
+from .conftest import Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -64,6 +65,21 @@ async def test_a_mask_is_painted_by_keyboard(playground: Playground) -> None:
     await keyboard.press("Space")
     await playground.page.locator("#mask-done").focus()
     await keyboard.press("Enter")
+    await expect(playground.page.locator("#scene .marked")).to_be_visible()
+    # It outlives a reload, and goes on being painted from what it is.
+    await playground.until("localStorage['underpaint.mask'] !== undefined")
+    await playground.page.reload()
+    await playground.ready()
+    await expect(playground.page.locator("#mask-button")).to_have_text("Masked")
+    await playground.page.locator("#mask-button").click()
+    marked = """() => {
+        const { width, height } = document.querySelector(".masking canvas");
+        const context = document.querySelector(".masking canvas").getContext("2d");
+        return [0.7, 0.1].map((x) => context.getImageData(x * width, 0.5 * height, 1, 1).data[3]);
+    }"""
+    await playground.until(f"({marked})()[0] > 0")
+    assert await playground.page.evaluate(marked) == [255, 0]
+    # Painting takes the mask that is being marked.
     masked, plain = await masked_and_plain(playground)
     changed = ImageChops.difference(masked, plain)
     assert changed.crop((96, 56, 108, 72)).getbbox() is not None
@@ -98,6 +114,71 @@ async def test_a_broken_note_in_a_picture_is_no_news(playground: Playground) -> 
     await playground.drop(made.replace(b'{"positivePrompt"', b'["positivePrompt"'), "broken.png", "image/png")
     await expect(playground.page.locator("#photo-name")).to_have_text("broken.png")
     await expect(playground.page.locator("#notice")).to_be_hidden()
+
+
+async def test_handles_continue_a_photo_by_pointer_and_keyboard(playground: Playground) -> None:
+    page = playground.page
+    await playground.set(width=576, height=384)
+    await page.locator("#outpaint-button").click()
+    right, top = (
+        page.get_by_role("slider", name=f"Pixels to add at the {side}") for side in ("right", "top")
+    )
+    await expect(right).to_be_focused()
+    for key in ("ArrowRight", "ArrowUp", "PageUp", "ArrowLeft"):
+        await right.press(key)
+    await expect(right).to_have_attribute("aria-valuetext", "320 pixels; the picture has 896 by 384")
+    assert await page.input_value("#outpaint-right") == "320"
+    assert await page.input_value("#width") == "896"
+    photo = await page.locator(".extension img").bounding_box()
+    box = await top.bounding_box()
+    assert photo is not None
+    assert box is not None
+    await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    await page.mouse.down()
+    # As far as a third of the photo's height, in pixels of the screen: 128 of the picture.
+    await page.mouse.move(box["x"], box["y"] + box["height"] / 2 - photo["height"] / 3, steps=3)
+    await page.mouse.up()
+    await expect(top).to_have_attribute("aria-valuenow", "128")
+    assert await page.input_value("#height") == "512"
+    await right.press("End")
+    assert await page.input_value("#width") == "2048"
+    await right.press("Home")
+    assert await page.input_value("#width") == "576"
+    # Numbers and handles show the same, also after a reload.
+    await page.fill("#outpaint-left", "64")
+    await expect(page.locator(".added.left")).to_have_text("+64")
+    await page.reload()
+    await playground.ready()
+    await expect(top).to_have_attribute("aria-valuenow", "128")
+    await expect(page.locator(".extension .tag")).to_have_text("640 × 512")
+    await page.locator("#outpaint-strength").click()
+    assert await page.input_value("#strength-number") == "0.8"
+    await page.locator("#outpaint-none").click()
+    await expect(page.locator(".extending")).to_have_count(0)
+    assert await page.input_value("#height") == "384"
+    await expect(page.locator("#outpaint-button")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_handles_are_drawn_by_a_finger(visit: Visit) -> None:
+    visitor = await (await visit(**PHONE)).open()
+    page = visitor.page
+    await page.locator("#outpaint-button").tap()
+    handle = page.get_by_role("slider", name="Pixels to add at the bottom")
+    await expect(handle).to_be_visible()
+    box = await handle.bounding_box()
+    assert box is not None
+    touch = await page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for kind, points in (
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": x, "y": y + 40}]),
+        ("touchMove", [{"x": x, "y": y + 60}]),
+        ("touchEnd", []),
+    ):
+        await touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    await expect(page.locator(".added.bottom")).to_be_visible()
+    assert int(await page.input_value("#outpaint-bottom")) >= 64
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 async def test_a_photo_is_continued_beyond_its_sides(playground: Playground) -> None:

@@ -24,10 +24,10 @@ export function icon(name) {
   return svg;
 }
 
-/** A button with an icon and, unless it is `bare`, words. */
+/** A button with an icon and words, which a `bare` one shows only where there is room below its icon. */
 export function action(name, words, onclick, { bare = false, ...more } = {}) {
   const look = bare ? { class: "quiet icon", ariaLabel: words } : { class: "quiet" };
-  return el("button", { type: "button", title: words, onclick, ...look, ...more }, icon(name), bare ? null : words);
+  return el("button", { type: "button", title: words, onclick, ...look, ...more }, icon(name), el("span", {}, words));
 }
 
 /** Says something to a screen reader, and to nobody else. */

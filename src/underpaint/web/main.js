@@ -2,6 +2,7 @@
 
 import { codeDialog, keyDialog } from "./dialogs.js";
 import { announce, counted, el, find, notify } from "./dom.js";
+import { Guides } from "./guides.js";
 import { keyRing } from "./keys.js";
 import { ModelPicker } from "./models.js";
 import { Photo, photoOf, receivePhotos } from "./photo.js";
@@ -12,8 +13,9 @@ import { parametersOf } from "./metadata.js";
 import { chainOf } from "./passes.js";
 import { sheetDialog } from "./sheetdialog.js";
 import { AXES, newSeed, Sheet } from "./sheets.js";
+import { Outpainter } from "./outpainter.js";
 import { Shelf } from "./shelf.js";
-import { Stage } from "./stage.js";
+import { FITS, Stage } from "./stage.js";
 import { history, recall, remember } from "./storage.js";
 import { TaskSocket } from "./socket.js";
 import { TaskError } from "./wire.js";
@@ -24,8 +26,12 @@ const runs = new Runs(socket);
 const settings = new Settings();
 const shelf = new Shelf(choose, repeatPasses);
 const stage = new Stage({ cancel: (run) => runs.cancel(run), useAsPhoto, useSettings, compareWith, show, showSheet });
-const models = new ModelPicker(socket, (model, before) => settings.adopt(model, { keepValues: before || remembered }));
-let remembered = recall("settings", null) !== null && recall("photo", null) !== null;
+const guides = new Guides(socket, { pick: (words, picked) => shelf.pick(words, picked), showError: (error) => settings.showError(error) });
+const models = new ModelPicker(socket, (model, before) => {
+  settings.adopt(model, { keepValues: before || remembered });
+  guides.adopt(model);
+});
+const remembered = recall("settings", null) !== null && recall("photo", null) !== null;
 let photo = null;
 let mask = null; // of this photo, a Photo of its own
 const sheetsUnderWay = new Map();
@@ -45,7 +51,13 @@ function setPhoto(next, { keepSize = false, hint, maskImage = null } = {}) {
   find("photo-hint").textContent = hint ?? (next.isExample ? "Drop, paste or choose a photo of yours." : `${next.width} × ${next.height}`);
   settings.clearError(document.querySelector(".photo"));
   settings.suit(next.ratio, { keepSize });
-  remember("photo", next.record);
+  keepPhoto();
+}
+
+/** Remembers photo and mask across a reload, by the names that the server has for them. */
+function keepPhoto() {
+  remember("photo", photo.record ?? (photo.isExample ? { isExample: true } : null));
+  remember("mask", mask?.record ?? null);
 }
 
 function setMask(next) {
@@ -58,12 +70,45 @@ function setMask(next) {
 function paintMask() {
   const done = (painted) => {
     setMask(painted && new Photo({ ...painted, name: "The mask" }));
-    stage.showPhoto(photo, painted ? "Only the marked part will be painted anew." : null);
+    showPhoto(painted ? "Only the marked part will be painted anew." : null);
     find("paint").focus();
+    mask?.stored(socket).then(keepPhoto, () => {}); // an error comes again, and is shown, when it is needed
+    keepPhoto();
   };
-  stage.showPainter(new MaskPainter(photo, done));
+  stage.showPainter(new MaskPainter(photo, mask, done));
   lookAtStage();
   drawShelf();
+}
+
+/** The photo, with handles where it is continued beyond its sides. */
+function showPhoto(caption) {
+  if (settings.read().outpaint) stage.showOutpainter(outpainter());
+  else stage.showPhoto(photo, caption, mask);
+  drawShelf();
+}
+
+function outpainter() {
+  const done = () => {
+    stage.showPhoto(photo, null, mask);
+    find("outpaint-button").focus();
+  };
+  return new Outpainter(photo, settings, { fit: () => FITS[settings.read().fit] ?? "cover", done });
+}
+
+function dragOutpaint() {
+  const view = outpainter();
+  stage.showOutpainter(view);
+  lookAtStage();
+  drawShelf();
+  view.focus();
+}
+
+/** After every change of the form, by hand or not. */
+function followForm() {
+  const { outpaint } = settings.read();
+  find("outpaint-button").setAttribute("aria-pressed", String(outpaint !== undefined));
+  if (stage.shown instanceof Outpainter) stage.shown.draw();
+  else if (outpaint && photo && stage.shown === photo && document.activeElement.closest("#outpaint-field")) showPhoto();
 }
 
 /** What a picture that Underpaint made says about itself is offered. */
@@ -73,6 +118,7 @@ async function offerParameters(file) {
   const use = () => {
     notify(null);
     settings.setAll(parameters);
+    guides.set(parameters);
     models.choose(parameters.model);
     find("positivePrompt").focus();
   };
@@ -87,13 +133,12 @@ async function receive(file, name) {
     return settings.showError({ message: error.message, parameters: ["seedImage"] });
   }
   notify(null);
-  stage.showPhoto(photo);
-  drawShelf();
+  showPhoto();
   announce(`${photo.name} is the photo now.`);
   offerParameters(file);
   // Its way to the server begins while the prompt is written. An error comes again, and is shown, when it is needed.
   const sent = photo;
-  await sent.stored(socket).then(() => sent === photo && remember("photo", sent.record), () => {});
+  await sent.stored(socket).then(() => sent === photo && keepPhoto(), () => {});
 }
 
 function photoOfResult({ imageUUID: uuid, url, parameters: { positivePrompt, width, height } }, name = positivePrompt) {
@@ -102,18 +147,24 @@ function photoOfResult({ imageUUID: uuid, url, parameters: { positivePrompt, wid
 
 function useAsPhoto(result) {
   const pass = chainOf(history.all(), result).length;
+  settings.set({ outpaint: null }); // it is in the picture now
   setPhoto(photoOfResult(result, `Pass ${pass}`), { keepSize: true, hint: result.parameters.positivePrompt });
-  stage.showPhoto(photo, `Pass ${pass + 1} starts from here. Change the prompt, then paint.`);
-  drawShelf();
+  showPhoto(`Pass ${pass + 1} starts from here. Change the prompt, then paint.`);
   find("positivePrompt").focus();
   find("positivePrompt").select();
 }
 
 // Painting
 
+/** Whoever paints while a mask is being marked means that mask. */
+async function finishMask() {
+  if (stage.shown instanceof MaskPainter) await stage.shown.finish();
+}
+
 async function paint() {
   settings.clearErrors();
-  const run = runs.start({ model: models.air, ...settings.read() }, photo, { mask });
+  await finishMask();
+  const run = runs.start({ model: models.air, ...settings.read() }, photo, { mask, guides: guides.taken });
   const before = stage.shown;
   stage.showRun(run);
   lookAtStage();
@@ -127,7 +178,7 @@ async function follow(run, before) {
     const results = await run.finished;
     settings.showSeed(results[0].seed);
     if (stage.shown === run) stage.showResults(results);
-    remember("photo", photo?.record ?? null);
+    keepPhoto();
   } catch (error) {
     if (stage.shown === run) show(before ?? photo);
     if (error.code === "taskCancelled") announce("Cancelled.");
@@ -138,10 +189,11 @@ async function follow(run, before) {
 
 async function paintSheet(axes) {
   settings.clearErrors();
+  await finishMask();
   const sheet = new Sheet(axes);
   // One seed for all, so that nothing else differs.
   const parameters = { model: models.air, seed: newSeed(), ...settings.read() };
-  const cells = sheet.plan(parameters).map((cell) => runs.start(cell.parameters, photo, { mask, sheet: cell.place, patient: true }));
+  const cells = sheet.plan(parameters).map((cell) => runs.start(cell.parameters, photo, { mask, guides: guides.taken, sheet: cell.place, patient: true }));
   cells.forEach((run) => sheet.put(run));
   stage.showSheet(sheet);
   lookAtStage();
@@ -161,7 +213,7 @@ async function followSheet(sheet, cells) {
   if (failed) settings.showError(asShown(failed.reason));
   else announce("The sheet is finished.");
   sheetsUnderWay.delete(sheet.id);
-  remember("photo", photo.record);
+  keepPhoto();
   drawShelf();
 }
 
@@ -181,7 +233,10 @@ async function repeatPasses(result, later) {
 function asShown(error) {
   if (!(error instanceof TaskError)) return { message: error.message, parameters: ["seedImage"] };
   if (error.parameters.includes("image")) error.parameters.push("seedImage");
-  if (error.code === "mediaNotFound" && photo.blob) photo.uuid = null; // it is sent again next time
+  if (error.code === "mediaNotFound") {
+    for (const each of [photo, mask]) if (each?.blob) each.uuid = null; // it is sent again next time
+    guides.sendAgain();
+  }
   return error;
 }
 
@@ -191,6 +246,7 @@ function show(item) {
   if (item instanceof Sheet) return showSheet(item.id);
   if (item.task) stage.showRun(item);
   else if (item.imageUUID) stage.showResult(item);
+  else if (item === photo || item instanceof Outpainter) return showPhoto();
   else stage.showPhoto(item);
   drawShelf();
 }
@@ -222,6 +278,7 @@ function compareWith(result) {
 function useSettings(result) {
   shelf.passes.change(result);
   settings.setAll(result.parameters);
+  guides.set(result.parameters, result.guides);
   models.choose(result.parameters.model);
   if (result.source?.uuid) setPhoto(new Photo(result.source), { keepSize: true, maskImage: maskOf(result) });
   announce("Its settings are in the form.");
@@ -229,8 +286,9 @@ function useSettings(result) {
 }
 
 /** The mask that a result was made with. */
-function maskOf({ parameters: { maskImage, width, height } }) {
-  return maskImage ? new Photo({ uuid: maskImage, url: "", name: "The mask", width, height }) : null;
+function maskOf({ mask: record, parameters: { maskImage, width, height } }) {
+  if (!maskImage) return null;
+  return new Photo(record?.uuid === maskImage ? record : { uuid: maskImage, url: "", name: "The mask", width, height });
 }
 
 function drawShelf() {
@@ -263,13 +321,15 @@ async function start() {
   find("sweep-button").onclick = () => paintSheet({ x: { axis: "strength", values: AXES.strength.values } });
   sheetDialog(paintSheet);
   codeDialog(() => ({
-    parameters: { model: models.air, ...settings.read() },
+    parameters: { model: models.air, ...settings.read(), ...(mask && { maskImage: mask.uuid ?? "MASK_IMAGE" }), ...guides.parameters },
     seedImage: photo?.uuid ?? "SEED_IMAGE",
     base,
     key: keyRing.given ? "YOUR_KEY" : "local",
   }));
   keyDialog(socket);
   find("mask-button").onclick = paintMask;
+  find("outpaint-button").onclick = dragOutpaint;
+  settings.onChange(followForm);
   socket.addEventListener("state", drawStatus);
   runs.addEventListener("change", () => {
     drawStatus();
@@ -279,12 +339,14 @@ async function start() {
   drawStatus();
 
   const kept = recall("photo", null);
-  setPhoto(kept ? new Photo(kept) : await example(), { keepSize: remembered });
+  const keptMask = recall("mask", null);
+  setPhoto(kept?.uuid ? new Photo(kept) : await example(), { keepSize: remembered, maskImage: keptMask && new Photo(keptMask) });
   const newest = history.all()[0];
   if (newest && newest.source?.uuid === photo.uuid) stage.showResult(newest);
-  else stage.showPhoto(photo, photo.isExample ? "An example. Drop, paste or choose a photo of yours." : null);
+  else showPhoto(photo.isExample ? "An example. Drop, paste or choose a photo of yours." : null);
   resume();
   drawShelf();
+  performance.mark("usable"); // the photo is there, and whatever is pressed does something
   await models.start().catch((error) => settings.showError({ message: error.message, parameters: ["model"] }));
 }
 

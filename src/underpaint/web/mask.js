@@ -16,8 +16,11 @@ export class MaskPainter {
   #last = null;
   #context;
 
-  /** `done(mask)` gets { blob, url, width, height }, or null for no mask. */
-  constructor(photo, done) {
+  #done;
+
+  /** Begins with `mask` where there is one. `done(mask)` gets { blob, url, width, height }, or null for no mask. */
+  constructor(photo, mask, done) {
+    this.#done = done;
     const scale = Math.min(1, LONGEST_SIDE_PX / Math.max(photo.width, photo.height));
     this.width = Math.round(photo.width * scale);
     this.height = Math.round(photo.height * scale);
@@ -28,7 +31,7 @@ export class MaskPainter {
       role: "application",
       ariaLabel: "Mask. Arrow keys move the brush, Space paints, [ and ] change its size",
     });
-    this.#context = this.canvas.getContext("2d");
+    this.#context = this.canvas.getContext("2d", { willReadFrequently: true });
     this.brush = el("div", { class: "brush", "aria-hidden": "true" });
     this.element = el("div", { class: "alone masking" }, el("img", { src: photo.url, alt: photo.name }), this.canvas, this.brush);
     this.element.style.setProperty("--ratio", photo.ratio);
@@ -48,11 +51,33 @@ export class MaskPainter {
       action("invert", "Invert", () => this.#invert()),
       action("trash", "Clear", () => this.#context.clearRect(0, 0, this.width, this.height)),
       el("span", { class: "grow" }),
-      el("span", { class: "fact" }, "Only what you mark is painted anew"),
-      el("button", { type: "button", class: "small", onclick: () => done(null) }, "No mask"),
-      el("button", { type: "button", class: "primary small", id: "mask-done", onclick: async () => done(await this.#mask()) }, "Use the mask"),
+      el("button", { type: "button", class: "small", id: "mask-none", onclick: () => done(null) }, "No mask"),
+      el("button", { type: "button", class: "primary small", id: "mask-done", onclick: () => this.finish() }, "Use the mask"),
     ];
     this.#resize(this.#size);
+    if (mask?.url) this.#begin(mask.url);
+  }
+
+  /** Uses what is painted. */
+  async finish() {
+    this.#done(await this.#mask());
+  }
+
+  async #begin(url) {
+    const image = el("img", { src: url });
+    try {
+      await image.decode();
+      const drawn = el("canvas", { width: this.width, height: this.height });
+      const context = drawn.getContext("2d");
+      context.drawImage(image, 0, 0, this.width, this.height);
+      const pixels = context.getImageData(0, 0, this.width, this.height);
+      const [red, green, blue] = TINT.match(/\d+/g).map(Number);
+      for (let at = 0; at < pixels.data.length; at += 4) pixels.data.set([red, green, blue, pixels.data[at]], at);
+      context.putImageData(pixels, 0, 0);
+      this.#context.drawImage(drawn, 0, 0);
+    } catch {
+      // The server no longer keeps it, or it came from another origin, whose pictures cannot be read: a new one is painted.
+    }
   }
 
   #resize(size) {

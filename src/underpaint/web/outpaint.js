@@ -2,24 +2,39 @@
 
 import { find } from "./dom.js";
 
-const SIDES = { left: "width", right: "width", top: "height", bottom: "height" };
+export const UNIT_PX = 64;
+export const LONGEST_PX = 2048; // of the whole picture
+export const SIDES = { left: "width", top: "height", right: "width", bottom: "height" };
 const BLUR_PX = 16; // so that the seam does not show
 
 /** The four fields. What is added at a side is added to the size of the picture, too, so that the photo keeps its scale. */
 export class Outpaint {
   #added = { left: 0, top: 0, right: 0, bottom: 0 };
+  #grow;
 
   /** `grow(side, pixels)` is called with "width" or "height" when something was added or taken away by hand. */
   constructor(grow) {
-    for (const [side, dimension] of Object.entries(SIDES)) {
+    this.#grow = grow;
+    for (const side of Object.keys(SIDES)) {
       const field = find(`outpaint-${side}`);
       field.addEventListener("input", () => {
         const pixels = field.valueAsNumber;
-        if (!Number.isInteger(pixels / 64) || pixels < 0) return; // the server says what is wrong with it
-        grow(dimension, pixels - this.#added[side]);
-        this.#added[side] = pixels;
+        if (!Number.isInteger(pixels / UNIT_PX) || pixels < 0) return; // the server says what is wrong with it
+        this.#take(side, pixels);
       });
     }
+  }
+
+  /** Adds so many pixels at a side, as by hand. */
+  put(side, pixels) {
+    find(`outpaint-${side}`).value = pixels;
+    this.#take(side, pixels);
+  }
+
+  #take(side, pixels) {
+    const more = pixels - this.#added[side];
+    this.#added[side] = pixels;
+    this.#grow(SIDES[side], more);
   }
 
   /** The parameter; undefined where nothing is added. What is no number is sent as it is. */

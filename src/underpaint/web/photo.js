@@ -82,6 +82,7 @@ export function receivePhotos({ overlay, input, button, onFile }) {
   const show = (shown) => {
     if (!shown) depth = 0;
     overlay.hidden = !shown;
+    document.body.classList.toggle("dragging", shown);
   };
   addEventListener("dragenter", (event) => {
     if (!carriesFile(event)) return;
@@ -90,10 +91,11 @@ export function receivePhotos({ overlay, input, button, onFile }) {
   });
   addEventListener("dragleave", (event) => carriesFile(event) && (depth -= 1) <= 0 && show(false));
   addEventListener("dragover", (event) => carriesFile(event) && event.preventDefault());
+  // Before whatever else takes it.
+  addEventListener("drop", () => show(false), { capture: true });
   addEventListener("drop", (event) => {
     if (!carriesFile(event)) return;
     event.preventDefault();
-    show(false);
     if (event.dataTransfer.files[0]) onFile(event.dataTransfer.files[0]);
   });
   addEventListener("paste", (event) => {

@@ -1,5 +1,6 @@
 // Tasks under way, and the records of what came out.
 
+import { withGuides } from "./guides.js";
 import { history } from "./storage.js";
 import { newUUID } from "./wire.js";
 
@@ -8,9 +9,9 @@ import { newUUID } from "./wire.js";
  * far it is: { status, step, steps, position, secondsLeft, preview }.
  */
 export class Run extends EventTarget {
-  constructor(task, source, { sheet = null, made = Date.now() } = {}) {
+  constructor(task, source, { mask = null, guides = null, sheet = null, made = Date.now() } = {}) {
     super();
-    Object.assign(this, { task, source, sheet, made, results: null, error: null });
+    Object.assign(this, { task, source, mask, guides, sheet, made, results: null, error: null });
     this.pictures = Array.from({ length: task.numberResults ?? 1 }, () => ({ status: "sending" }));
   }
 
@@ -57,14 +58,18 @@ export class Runs extends EventTarget {
    * A run of these parameters from this photo. `finished` of the run is a promise of its results; it throws TaskError, or the
    * Error of a file that cannot be read.
    */
-  start(parameters, photo, { mask = null, sheet = null, patient = false } = {}) {
+  start(parameters, photo, { mask = null, guides = [], sheet = null, patient = false } = {}) {
     const task = { taskType: "imageInference", taskUUID: newUUID(), ...parameters, previews: true };
     const run = new Run(task, photo.record ?? { url: photo.url, name: photo.name }, { sheet });
     const stored = async () => {
       task.seedImage = await photo.stored(this.#socket);
       if (mask) task.maskImage = await mask.stored(this.#socket);
+      await Promise.all(guides.flatMap(({ pictures }) => pictures).map((picture) => picture.stored(this.#socket)));
+      Object.assign(task, withGuides({}, guides, (picture) => picture.uuid));
+      if (guides.length) run.guides = recordsOf(guides);
       run.source = photo.record;
-      if (!run.cancelled) history.begin({ task, source: run.source, sheet, made: run.made });
+      run.mask = mask?.record ?? null;
+      if (!run.cancelled) history.begin({ task, source: run.source, mask: run.mask, guides: run.guides, sheet, made: run.made });
     };
     run.finished = this.#finish(run, stored, { patient });
     return run;
@@ -72,8 +77,8 @@ export class Runs extends EventTarget {
 
   /** Goes on with what an earlier page, or this one before a reload, waited for. */
   resume() {
-    return history.pending().map(({ task, source, sheet, made }) => {
-      const run = new Run(task, source, { sheet, made });
+    return history.pending().map(({ task, source, mask, guides, sheet, made }) => {
+      const run = new Run(task, source, { mask, guides, sheet, made });
       run.finished = this.#finish(run, async () => {}, { sentBefore: true });
       return run;
     });
@@ -105,6 +110,13 @@ export class Runs extends EventTarget {
   }
 }
 
+/** What is kept of the pictures of guides, by the parameter and the entry of it to which they belong. */
+function recordsOf(guides) {
+  const records = {};
+  for (const { parameter, pictures } of guides) (records[parameter] ??= []).push(pictures.map((picture) => picture.record));
+  return records;
+}
+
 /** What the history keeps: a result, what made it, and what it was made from. */
 function resultOf(item, run) {
   const { taskUUID, taskType, previews, numberResults, ...parameters } = run.task;
@@ -117,6 +129,8 @@ function resultOf(item, run) {
     source: run.source,
     taskUUID,
     made: run.made,
+    ...(run.mask && { mask: run.mask }),
+    ...(run.guides && { guides: run.guides }),
     ...(run.sheet && { sheet: run.sheet }),
   };
 }

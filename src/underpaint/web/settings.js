@@ -14,7 +14,8 @@ export class Settings {
   #ratio = 1.5;
   #side = 512;
   #changed = () => {};
-  #outpaint = new Outpaint((dimension, pixels) => this.set({ [dimension]: Number(find(dimension).value) + pixels }));
+  /** The pixels that are added at the sides of the photo. */
+  outpaint = new Outpaint((dimension, pixels) => this.set({ [dimension]: Number(find(dimension).value) + pixels }));
 
   constructor() {
     for (const name of SLIDERS) this.#pair(name);
@@ -70,7 +71,7 @@ export class Settings {
     if (parameters.seed && !/^\d+$/.test(parameters.seed)) parameters.seed = Number(parameters.seed) || 0;
     if (parameters.scheduler === "Default") delete parameters.scheduler;
     if (find("fit-field").hidden) parameters.fit = "cover";
-    const outpaint = this.#outpaint.read();
+    const outpaint = this.outpaint.read();
     if (outpaint) parameters.outpaint = outpaint;
     if (parameters.numberResults === 1) delete parameters.numberResults;
     if (parameters.outputFormat === "JPG") delete parameters.outputFormat;
@@ -88,7 +89,7 @@ export class Settings {
       find(name).value = value;
       if (SLIDERS.includes(name)) find(`${name}-number`).value = value;
     }
-    if ("outpaint" in parameters) this.#outpaint.set(parameters.outpaint);
+    if ("outpaint" in parameters) this.outpaint.set(parameters.outpaint);
     if (parameters.seed !== undefined) find("seed-locked").checked = true;
     this.#refresh();
   }
@@ -158,31 +159,33 @@ export class Settings {
 
   /** Shows an error at the field that it concerns, and elsewhere if there is none. */
   showError(error) {
-    const fields = [...this.#form.querySelectorAll("[data-parameter]")];
-    const concerned = fields.filter((field) => field.dataset.parameter.split(" ").some((name) => error.parameters?.includes(name)));
+    const names = error.parameters ?? [];
+    const speaksOf = (name) => names.some((each) => each === name || each.startsWith(`${name}.`) || each.startsWith(`${name}[`));
+    const fields = [...this.#form.querySelectorAll("[data-parameter]")].filter((field) => field.dataset.parameter.split(" ").some(speaksOf));
+    const concerned = fields.filter((field) => !fields.some((each) => each !== field && field.contains(each)));
     if (!concerned.length) return notify(error.message);
     for (const field of concerned) {
-      const place = field.querySelector(".error");
-      place.id ||= `error-${field.dataset.parameter.replace(/ /g, "-")}`;
+      const place = own(field, ".error")[0];
+      place.id ||= `error-${field.dataset.parameter.replace(/[^\w]+/g, "-")}`;
       place.textContent = error.message;
       place.hidden = false;
       field.classList.add("wrong");
-      for (const control of field.querySelectorAll("input, textarea, select")) {
+      for (const control of own(field, "input, textarea, select")) {
         control.setAttribute("aria-invalid", "true");
         control.setAttribute("aria-errormessage", place.id);
       }
-      if (find("more").contains(field)) find("more").open = true;
+      const section = field.closest("details");
+      if (section) section.open = true;
     }
-    const first = concerned[0].querySelector("input:not([hidden], [type=range]), textarea, select, button");
-    first?.focus();
+    own(concerned[0], "input:not([hidden], [type=range]), textarea, select, button")[0]?.focus();
     concerned[0].scrollIntoView({ block: "nearest" });
   }
 
   clearError(field) {
     if (!field?.classList.contains("wrong")) return;
     field.classList.remove("wrong");
-    field.querySelector(".error").hidden = true;
-    for (const control of field.querySelectorAll("[aria-invalid]")) {
+    own(field, ".error")[0].hidden = true;
+    for (const control of own(field, "[aria-invalid]")) {
       control.removeAttribute("aria-invalid");
       control.removeAttribute("aria-errormessage");
     }
@@ -192,6 +195,11 @@ export class Settings {
     for (const field of this.#form.querySelectorAll(".wrong")) this.clearError(field);
     notify(null);
   }
+}
+
+/** What is within a field, and not within another one inside it. */
+function own(field, selector) {
+  return [...field.querySelectorAll(selector)].filter((each) => each.closest("[data-parameter]") === field);
 }
 
 /** The size of the photo itself in a picture that is continued beyond it. */

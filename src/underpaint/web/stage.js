@@ -7,7 +7,8 @@ import { placeOfPhoto } from "./outpaint.js";
 import { stateWords } from "./runs.js";
 import { SheetView } from "./sheetview.js";
 
-const FITS = { cover: "cover", contain: "contain", stretch: "fill" };
+/** What becomes of a photo of another shape, as CSS has it. */
+export const FITS = { cover: "cover", contain: "contain", stretch: "fill" };
 
 export class Stage {
   shown = null; // the photo, run or result
@@ -30,10 +31,24 @@ export class Stage {
     this.#tools.hidden = !tools.length;
   }
 
-  showPhoto(photo, caption) {
-    const picture = el("div", { class: "alone" }, el("img", { src: photo.url, alt: photo.name }), caption && el("p", { class: "caption" }, caption));
+  /** The photo, and over it the mask, if there is one: what it marks is tinted. */
+  showPhoto(photo, caption, mask = null) {
+    const picture = el(
+      "div",
+      { class: "alone" },
+      el("img", { src: photo.url, alt: photo.name }),
+      mask?.url && el("div", { class: "marked", role: "img", ariaLabel: "The mask: what is tinted is painted anew" }),
+      caption && el("p", { class: "caption" }, caption),
+    );
     picture.style.setProperty("--ratio", photo.ratio);
+    if (mask?.url) picture.querySelector(".marked").style.maskImage = `url("${new URL(mask.url, location.href).href.replace(/["\\\\]/g, encodeURIComponent)}")`;
     this.#set(photo, picture);
+  }
+
+  /** The photo with handles at its sides. */
+  showOutpainter(outpainter) {
+    this.#set(outpainter, outpainter.element, outpainter.tools);
+    this.#leave = () => outpainter.leave();
   }
 
   /** Lets somebody paint a mask over the photo. */

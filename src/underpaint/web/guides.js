@@ -1,0 +1,309 @@
+// Guide images: pictures that lead a task beside its prompt and its photo, each with the model by which it does.
+
+import { announce, el, find, icon } from "./dom.js";
+import { Photo, photoOf } from "./photo.js";
+import { recall, remember } from "./storage.js";
+
+const PAGE = 100; // of modelSearch
+// Architectures whose additions fit one another, as the server has it; any other fits itself alone.
+const FAMILIES = [/^(sd1x|sdhyper)/, /^(sdxl|pony|illustrious|noobai)/, /^(flux1d|fluxkontextdev|flex_1_alpha)/];
+const familyOf = (architecture) => FAMILIES.find((family) => family.test(architecture))?.source ?? architecture;
+
+const WEIGHT_TYPES = ["normal", "ease_in", "ease_out", "ease_in_out", "weak_input", "weak_output", "weak_middle", "strong_middle", "style_transfer", "composition", "strong_style_transfer", "style_and_composition", "strong_style_and_composition"];
+
+/**
+ * By the catalogue's category of the model: the task's parameter, how many pictures one entry takes, and what else it says.
+ * A field is a range [least, most, step] or a choice; `value` is the API's default, `first` what suits a beginning better, and
+ * `when` says for which guide it is worth asking.
+ */
+const KINDS = {
+  ipadapter: {
+    parameter: "ipAdapters",
+    title: "IP-Adapters",
+    most: 8,
+    fields: [
+      { name: "weight", label: "Weight", range: [-1, 1, 0.05], value: 1, first: 0.6, hint: "0.4 to 0.8 leaves the prompt its say; below 0 leads away from it." },
+      { name: "combineMethod", label: "Together", options: ["concat", "add", "subtract", "average", "norm_average"], value: "concat", when: ({ pictures }) => pictures.length > 1, hint: "concat sees each of the pictures, average their mean." },
+      { name: "weightType", label: "Leads", options: WEIGHT_TYPES, value: "normal", hint: "style_transfer takes the look alone, composition the arrangement alone." },
+      { name: "weightComposition", label: "Composition", range: [0, 1, 0.05], value: 1, when: ({ values }) => /style_and_composition$/.test(values.weightType), hint: "The weight of the arrangement, beside that of the style." },
+    ],
+  },
+};
+
+/** One guide: `kind` of KINDS, `model`, its `pictures`, and the `values` of the kind's fields. */
+class Guide {
+  constructor(kind, model, pictures = [], values = {}) {
+    const own = Object.fromEntries(KINDS[kind].fields.map(({ name, value }) => [name, values[name] ?? value]));
+    Object.assign(this, { kind, model, pictures, values: own });
+  }
+
+  /** What the task says of it, but for its pictures: what it would do anyway is left out. */
+  get entry() {
+    const said = KINDS[this.kind].fields.filter(({ name, value, when }) => this.values[name] !== value && (!when || when(this)));
+    return { model: this.model, ...Object.fromEntries(said.map(({ name }) => [name, this.values[name]])) };
+  }
+
+  get record() {
+    return { kind: this.kind, model: this.model, values: this.values, pictures: this.pictures.map((picture) => picture.record).filter(Boolean) };
+  }
+}
+
+export class Guides {
+  #socket;
+  #pick;
+  #showError;
+  #guides = [];
+  #all = null; // a promise of the models here
+  #models = []; // that go with the present one
+  #checkpoint = {};
+  #list = find("guide-list");
+  #input = find("guide-file");
+  #waiting = null; // the guide for which a file is being chosen
+
+  /**
+   * `pick(words, picked)` lets somebody choose one of the pictures that were made before; `showError({ message, parameters })`
+   * shows an error at its field.
+   */
+  constructor(socket, { pick, showError }) {
+    this.#socket = socket;
+    this.#pick = pick;
+    this.#showError = showError;
+    this.#guides = recall("guides", []).filter(({ kind }) => kind in KINDS).map(revived);
+    find("add-guide").onclick = () => this.#add();
+    find("guides").addEventListener("toggle", () => this.#look());
+    this.#input.onchange = () => {
+      this.#receive(this.#waiting, [...this.#input.files]);
+      this.#input.value = "";
+    };
+    if (this.#guides.length) find("guides").open = true;
+    this.#draw();
+  }
+
+  /** Follows the model that paints. */
+  adopt(model) {
+    this.#checkpoint = model;
+    this.#look();
+  }
+
+  /** What the task under way is to take along: [{ parameter, entry, pictures }]. */
+  get taken() {
+    return this.#guides.map(({ kind, entry, pictures }) => ({ parameter: KINDS[kind].parameter, entry, pictures: [...pictures] }));
+  }
+
+  /** The task's parameters as they are now; a picture that the server does not have yet is called GUIDE_IMAGE. */
+  get parameters() {
+    return withGuides({}, this.taken, (picture) => picture.uuid ?? "GUIDE_IMAGE");
+  }
+
+  /** The server has lost pictures: those that are here are sent again next time. */
+  sendAgain() {
+    for (const picture of this.#guides.flatMap(({ pictures }) => pictures)) if (picture.blob) picture.uuid = null;
+  }
+
+  /** Puts in those of a task. `records` are those that a run kept: [[record, ...], ...] by parameter. */
+  set(parameters, records = {}) {
+    this.#guides = Object.entries(KINDS).flatMap(([kind, { parameter }]) =>
+      (parameters[parameter] ?? []).map(({ model, guideImage, guideImages, ...values }, index) => {
+        const known = records[parameter]?.[index] ?? [guideImages ?? guideImage ?? []].flat().map((uuid) => ({ uuid, url: "", name: "A guide image" }));
+        return new Guide(kind, model, known.map((record) => new Photo(record)), values);
+      }),
+    );
+    if (this.#guides.length) find("guides").open = true;
+    this.#changed();
+    this.#look();
+  }
+
+  async #look() {
+    if (!find("guides").open || !this.#checkpoint.air) return;
+    this.#all ??= this.#search().catch(() => (this.#all = null));
+    const all = (await this.#all) ?? [];
+    const architecture = this.#checkpoint.architecture ?? all.find(({ air }) => air === this.#checkpoint.air)?.architecture;
+    this.#models = all.filter((model) => model.category in KINDS && (!architecture || familyOf(model.architecture) === familyOf(architecture)));
+    find("add-guide").disabled = !this.#models.length;
+    find("guides-hint").textContent = this.#models.length
+      ? "A picture that leads beside the prompt: towards its style, or what it shows."
+      : `Nothing that is installed here lets pictures lead this model${architecture ? ` (${architecture})` : ""}. An IP-Adapter of its family would: underpaint models add.`;
+    this.#draw();
+  }
+
+  async #search() {
+    const found = [];
+    for (let total = 1; found.length < total; ) {
+      const [item] = await this.#socket.ask({ taskType: "modelSearch", limit: PAGE, offset: found.length });
+      found.push(...item.results);
+      total = item.results.length ? item.totalResults : found.length;
+    }
+    return found;
+  }
+
+  #add() {
+    const [{ category, air }] = this.#models;
+    const first = KINDS[category].fields.filter((field) => "first" in field).map((field) => [field.name, field.first]);
+    this.#guides.push(new Guide(category, air, [], Object.fromEntries(first)));
+    this.#changed();
+    find(`guide-${this.#guides.length - 1}-choose`).focus();
+  }
+
+  #remove(guide) {
+    this.#guides = this.#guides.filter((each) => each !== guide);
+    this.#changed();
+    find("add-guide").focus();
+    announce("The guide is gone.");
+  }
+
+  async #receive(guide, files) {
+    for (const file of files.slice(0, KINDS[guide.kind].most - guide.pictures.length)) {
+      try {
+        this.#take(guide, await photoOf(file, file.name || "The pasted picture"));
+      } catch (error) {
+        this.#showError({ message: error.message, parameters: [guide.place] });
+      }
+    }
+  }
+
+  #take(guide, picture) {
+    guide.pictures.push(picture);
+    this.#changed();
+    announce(`${picture.name} leads now.`);
+    // Its way to the server begins. An error comes again, and is shown, when it is needed.
+    picture.stored(this.#socket).then(() => this.#keep(), () => {});
+  }
+
+  #keep() {
+    remember("guides", this.#guides.length ? this.#guides.map((guide) => guide.record) : null);
+  }
+
+  #changed() {
+    this.#keep();
+    this.#draw();
+  }
+
+  #draw() {
+    const focused = document.activeElement?.id;
+    const places = {};
+    this.#list.replaceChildren(
+      ...this.#guides.map((guide, index) => {
+        const { parameter } = KINDS[guide.kind];
+        places[parameter] = (places[parameter] ?? -1) + 1;
+        guide.place = `${parameter}[${places[parameter]}]`;
+        return this.#card(guide, index);
+      }),
+    );
+    find("guides-count").textContent = this.#guides.length ? String(this.#guides.length) : "";
+    if (focused?.startsWith("guide-")) find(focused)?.focus();
+  }
+
+  #card(guide, index) {
+    const id = `guide-${index}`;
+    const card = el(
+      "li",
+      { class: "field guide", "data-parameter": guide.place },
+      el("div", { class: "line" }, this.#modelField(guide, index), el("button", { type: "button", class: "quiet icon", title: "Take it away", ariaLabel: `Take guide ${index + 1} away`, onclick: () => this.#remove(guide) }, icon("trash"))),
+      this.#zone(guide, index),
+      ...KINDS[guide.kind].fields.filter(({ when }) => !when || when(guide)).map((field) => this.#field(guide, field, `${id}-${field.name}`, `${guide.place}.${field.name}`)),
+      el("p", { class: "error", hidden: true }),
+    );
+    return card;
+  }
+
+  #modelField(guide, index) {
+    const known = this.#models.some(({ air }) => air === guide.model);
+    const groups = Object.entries(KINDS).map(([kind, { title }]) => {
+      const options = this.#models.filter(({ category }) => category === kind).map(({ air, name }) => el("option", { value: air }, `${name} (${air})`));
+      return options.length ? el("optgroup", { label: title }, ...options) : null;
+    });
+    const select = el("select", { id: `guide-${index}-model`, ariaLabel: `Model of guide ${index + 1}` }, ...groups.filter(Boolean), known ? null : el("option", { value: guide.model }, this.#models.length ? `${guide.model}, not for this model` : guide.model));
+    select.value = guide.model;
+    select.addEventListener("change", () => {
+      const { category = guide.kind } = this.#models.find(({ air }) => air === select.value) ?? {};
+      Object.assign(guide, new Guide(category, select.value, guide.pictures.slice(0, KINDS[category].most), guide.values));
+      this.#changed();
+    });
+    return select;
+  }
+
+  /** The pictures of a guide, and where more of them are dropped, pasted and chosen. */
+  #zone(guide, index) {
+    const room = guide.pictures.length < KINDS[guide.kind].most;
+    const choose = el("button", { type: "button", class: "tile-button", id: `guide-${index}-choose`, hidden: !room, onclick: () => {
+      this.#waiting = guide;
+      this.#input.click();
+    } }, icon("image"), guide.pictures.length ? "Another" : "Drop, paste or choose a picture");
+    const earlier = el("button", { type: "button", class: "quiet small", id: `guide-${index}-earlier`, hidden: !room, onclick: () =>
+      this.#pick("Choose the picture that is to lead", ({ imageUUID: uuid, url, parameters: { positivePrompt: name, width, height } }) => this.#take(guide, new Photo({ uuid, url, name, width, height }))),
+    }, "One of yours");
+    const thumbs = guide.pictures.map((picture) => {
+      const words = `Take ${picture.name} away`;
+      return el("button", { type: "button", class: "guide-picture", title: words, ariaLabel: words, onclick: () => {
+        guide.pictures = guide.pictures.filter((each) => each !== picture);
+        this.#changed();
+        find(`guide-${index}-choose`).focus();
+      } }, el("img", { src: picture.url || "data:,", alt: "" }), icon("close"));
+    });
+    const zone = el("div", { class: "guide-zone", role: "group", ariaLabel: `Pictures of guide ${index + 1}` }, ...thumbs, choose, earlier);
+    zone.addEventListener("drop", (event) => {
+      if (!event.dataTransfer.files.length) return;
+      event.preventDefault();
+      event.stopPropagation(); // it is not the photo
+      this.#receive(guide, [...event.dataTransfer.files]);
+    });
+    zone.addEventListener("paste", (event) => {
+      const files = [...event.clipboardData.files].filter(({ type }) => type.startsWith("image/"));
+      if (!files.length) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.#receive(guide, files);
+    });
+    return zone;
+  }
+
+  #field(guide, { name, label, range, options, hint }, id, place) {
+    const hinted = el("p", { class: "hint", id: `${id}-hint` }, hint);
+    const take = (value) => {
+      guide.values[name] = value;
+      this.#keep();
+    };
+    const whole = (...parts) => el("div", { class: "field guide-field", "data-parameter": place }, ...parts, hinted, el("p", { class: "error", hidden: true }));
+    if (options) {
+      const select = el("select", { id, "aria-describedby": hinted.id }, ...options.map((option) => el("option", { value: option }, option)));
+      select.value = guide.values[name];
+      select.addEventListener("change", () => {
+        take(select.value);
+        this.#draw(); // another field may have become worth asking
+      });
+      return whole(el("div", { class: "line" }, el("label", { for: id }, label), select));
+    }
+    const [min, max, step] = range;
+    const number = el("input", { type: "number", class: "number", id: `${id}-number`, min, max, step, value: guide.values[name], ariaLabel: `${label}, as a number` });
+    const slider = el("input", { type: "range", id, min, max, step, value: guide.values[name], "aria-describedby": hinted.id });
+    const fill = () => slider.style.setProperty("--fill", `${(100 * (slider.value - min)) / (max - min)}%`);
+    slider.addEventListener("input", () => {
+      number.value = slider.value;
+      take(slider.valueAsNumber);
+      fill();
+    });
+    number.addEventListener("input", () => {
+      if (number.value === "") return;
+      slider.value = number.value;
+      take(number.valueAsNumber); // the server says what is wrong with it
+      fill();
+    });
+    fill();
+    return whole(el("div", { class: "line" }, el("label", { for: id }, label), number), slider);
+  }
+}
+
+function revived({ kind, model, pictures, values }) {
+  return new Guide(kind, model, pictures.map((record) => new Photo(record)), values);
+}
+
+/** A task with its guides: `name(picture)` is how each of their pictures is called in it. */
+export function withGuides(task, taken, name) {
+  const lists = {};
+  for (const { parameter, entry, pictures } of taken) {
+    const names = pictures.map(name);
+    const images = names.length > 1 ? { guideImages: names } : names.length ? { guideImage: names[0] } : {};
+    (lists[parameter] ??= []).push({ ...entry, ...images });
+  }
+  return { ...task, ...lists };
+}

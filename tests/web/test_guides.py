@@ -1,0 +1,88 @@
+"""Guide images: pictures that lead beside the prompt, and the IP-Adapters by which they do."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.async_api import expect
+
+from underpaint.images import encode_image
+
+from .browser import EXAMPLE_PHOTO, Playground
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def choose(playground: Playground, file: Path) -> None:
+    async with playground.page.expect_file_chooser() as chooser:
+        await playground.page.locator("#guide-0-choose").click()
+    await (await chooser.value).set_files(file)
+
+
+async def test_pictures_lead_and_outlive_a_reload(playground: Playground) -> None:
+    page = playground.page
+    await playground.quick()
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-guide").click()
+    await expect(page.locator("#guide-0-model")).to_have_value("test:1@1")
+    await expect(page.locator("#guide-0-choose")).to_be_focused()
+    red = encode_image(Image.new("RGB", (64, 48), "red"), format="PNG")
+    await playground.drop(red, "red.png", "image/png", on=".guide-zone")
+    # It is no new photo, and leads alone: there is nothing to combine.
+    await expect(page.locator("#guide-0-combineMethod")).to_have_count(0)
+    await expect(page.locator("#photo-name")).to_have_text("The example photo")
+    await choose(playground, EXAMPLE_PHOTO)
+    await expect(page.locator(".guide-picture")).to_have_count(2)
+    await page.select_option("#guide-0-combineMethod", "average")
+    await page.locator("#guide-0-weight").focus()
+    await page.keyboard.press("ArrowLeft")
+    assert await page.input_value("#guide-0-weight-number") == "0.55"
+    await playground.paint()
+    await playground.finished(1)
+    [made] = await page.evaluate("JSON.parse(localStorage['underpaint.history'])")
+    [asked] = made["parameters"]["ipAdapters"]
+    guides = asked.pop("guideImages")
+    assert len(set(guides)) == 2
+    assert asked == {"model": "test:1@1", "weight": 0.55, "combineMethod": "average"}
+
+    await page.reload()
+    await playground.ready()
+    await expect(page.locator(".guide-picture img")).to_have_count(2)
+    assert all("/images/" in source for source in await playground.sources(".guide-picture"))
+    await page.locator("#code-button").click()
+    [task] = json.loads(await page.locator("#code-text").inner_text())
+    assert task["ipAdapters"] == [{**asked, "guideImages": guides}]
+    await page.keyboard.press("Escape")
+
+    # Pictures and guides are taken away, and come back with the settings of the result.
+    await page.locator("#guides").evaluate("(section) => section.scrollIntoView()")
+    await page.get_by_role("button", name="Take red.png away").click()
+    await expect(page.locator("#guide-0-choose")).to_be_focused()
+    await page.get_by_role("button", name="Take guide 1 away").click()
+    await expect(page.locator(".guide")).to_have_count(0)
+    await page.locator("#use-settings").click()
+    assert await playground.sources(".guide-picture") == [
+        guide["url"] for guide in made["guides"]["ipAdapters"][0]
+    ]
+
+
+async def test_what_is_wrong_with_a_guide_is_said_at_it(playground: Playground) -> None:
+    page = playground.page
+    await playground.quick()
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-guide").click()
+    await playground.paint()
+    guide = page.locator('.guide[data-parameter="ipAdapters[0]"] > .error')
+    await expect(guide).to_contain_text("'ipAdapters[0].guideImage' is required")
+    await playground.drop(b"GIF89a", "broken.gif", "image/gif", on=".guide-zone")
+    await expect(guide).to_contain_text("broken.gif is not a picture")
+    await choose(playground, EXAMPLE_PHOTO)
+    await page.fill("#guide-0-weight-number", "7")
+    await playground.paint()
+    weight = page.locator('[data-parameter="ipAdapters[0].weight"] .error')
+    await expect(weight).to_contain_text("between -1 and 1")
+    await expect(page.locator("#guide-0-weight-number")).to_have_attribute("aria-invalid", "true")
+    await expect(page.locator("#guide-0-weightType")).not_to_have_attribute("aria-invalid", "true")
+    await page.fill("#guide-0-weight-number", "0.5")
+    await expect(weight).to_be_hidden()
