@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,12 @@ from underpaint.embedded import checkpoint_dir
 EMBEDDED_CHECKPOINT = checkpoint_dir(EMBEDDED.air.partition(":")[2])
 """The folder of the model that ships with the package."""
 
+PLAINEST_UNET: Mapping[str, Any] = {
+    "block_out_channels": (32,),
+    "down_block_types": ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",),
+}
+"""A UNet that is about as quick as one can be: for tests of much else."""
 SD1_SCHEDULER: dict[str, Any] = {
     "_class_name": "PNDMScheduler",
     "beta_start": 0.00085,
@@ -42,11 +50,13 @@ def write_checkpoint(
     time_cond_proj_dim: int | None = None,
     in_channels: int = 4,
     linear_projection: bool = False,
+    unet: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
     """A Stable Diffusion pipeline with random weights, saved as a diffusers folder.
 
     8 pixels to a latent and a window of 77 tokens, as the published ones have. The weights are drawn so that the
-    pictures are far from flat and the prompt changes them much: otherwise any two programs would agree on them.
+    pictures are far from flat and the prompt changes them much: otherwise any two programs would agree on them. What
+    `unet` says of the UNet goes before what is usual here.
     """
     import diffusers
     import torch
@@ -59,26 +69,29 @@ def write_checkpoint(
     with quiet_libraries(), torch.no_grad():
         tokenizer = write_tokenizer(folder / "tokenizer")
         text_encoder = CLIPTextModel(clip_config(tokenizer, width=32))
-        unet = diffusers.UNet2DConditionModel(
-            sample_size=8,
-            in_channels=in_channels,
-            out_channels=4,
-            block_out_channels=(32, 64),
-            layers_per_block=1,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=32,
-            attention_head_dim=8,
-            time_cond_proj_dim=time_cond_proj_dim,
-            use_linear_projection=linear_projection,
+        network = diffusers.UNet2DConditionModel(
+            **{
+                "sample_size": 8,
+                "in_channels": in_channels,
+                "out_channels": 4,
+                "block_out_channels": (32, 64),
+                "layers_per_block": 1,
+                "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+                "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+                "cross_attention_dim": 32,
+                "attention_head_dim": 8,
+                "time_cond_proj_dim": time_cond_proj_dim,
+                "use_linear_projection": linear_projection,
+                **unet,
+            }
         )
-        for name, weights in unet.named_parameters():
+        for name, weights in network.named_parameters():
             if name.endswith("attn2.to_out.0.weight") or "cond_proj" in name:
                 weights.mul_(4.0)
         vae = make_vae()
         scale_output(
-            unet.conv_out,
-            unet(torch.randn(1, in_channels, 8, 8), 500, torch.randn(1, 77, 32)).sample,
+            network.conv_out,
+            network(torch.randn(1, in_channels, 8, 8), 500, torch.randn(1, 77, 32)).sample,
             std=1.0,
         )
         scheduler_class = getattr(diffusers, scheduler["_class_name"])
@@ -86,7 +99,7 @@ def write_checkpoint(
             vae=vae,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
-            unet=unet,
+            unet=network,
             scheduler=scheduler_class.from_config(scheduler),
             safety_checker=None,
             feature_extractor=None,

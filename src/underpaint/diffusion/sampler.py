@@ -18,9 +18,9 @@ from underpaint.diffusion.strength import steps_to_run
 
 _SIGMA_SPACINGS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
-_MADE_AGAIN = frozenset({"_internal_dict", "noise_sampler"})
-"""Attributes of diffusers' schedulers that are not state: the configuration, and the Brownian tree of DPM++ SDE, which
-is a function of the request's seed and does not depend on what it was asked before."""
+_MADE_AGAIN = frozenset({"_internal_dict", "_trained", "noise_sampler"})
+"""Attributes of schedulers that are not state: configurations, and the Brownian tree of DPM++ SDE, which is a function
+of the request's seed and does not depend on what it was asked before."""
 
 
 def build_scheduler(choice: SchedulerChoice, config: Mapping[str, Any], *, seed: int) -> Any:
@@ -36,7 +36,7 @@ def build_scheduler(choice: SchedulerChoice, config: Mapping[str, Any], *, seed:
 
     own = config.get("_class_name")
     chosen = scheduler_class(choice.class_name or config["_class_name"], trained_for=own)
-    known = inspect.signature(chosen.__init__).parameters
+    known = {*inspect.signature(chosen.__init__).parameters, *getattr(chosen, "takes_besides", ())}
     options = {name: value for name, value in choice.options.items() if name in known}
     if any(name in options for name in _SIGMA_SPACINGS):
         # A checkpoint may be configured for one spacing of the sigmas; the request's choice replaces it.

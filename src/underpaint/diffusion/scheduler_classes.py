@@ -14,6 +14,10 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
+from underpaint.diffusion.flow_schedulers import ON_FLOW_SCHEDULE
+
+_FLOW = "FlowMatchEulerDiscreteScheduler"
+
 
 def scheduler_class(name: str, *, trained_for: str | None) -> Any:
     """The class that a diffusers class name stands for.
@@ -22,6 +26,8 @@ def scheduler_class(name: str, *, trained_for: str | None) -> Any:
         name: of a diffusers scheduler.
         trained_for: name of the scheduler class in the model's own configuration, which such a model gets as it is.
     """
+    if trained_for == _FLOW and name in ON_FLOW_SCHEDULE:
+        return ON_FLOW_SCHEDULE[name]
     if name != trained_for and name in _ON_TRAINED_SCHEDULE:
         return _ON_TRAINED_SCHEDULE[name]
     return _FROM_ANY_STEP.get(name) or getattr(diffusers, name)
@@ -97,14 +103,25 @@ _ADAMS_BASHFORTH = (
 
 class _DiscretePreconditioning:
     """Preconditioning of discrete-time models in EDM's terms: Karras et al., arXiv:2206.00364, Table 1, columns VP and
-    iDDPM. The noise levels are the model's, from its least to its highest.
+    iDDPM. The noise levels are the model's, from its least to its highest. Goes before one of EDM's samplers in a
+    class's bases.
     """
 
-    def __init__(self, trained: Any, edm_class: Any) -> None:
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        num_train_timesteps: int = 1000,
+        beta_start: float = 0.0001,
+        beta_end: float = 0.02,
+        beta_schedule: str = "linear",
+        trained_betas: list[float] | None = None,
+        prediction_type: str = "epsilon",
+        rescale_betas_zero_snr: bool = False,
+    ) -> None:
+        trained = _trained(self.config)  # type: ignore[attr-defined]
         ascending = trained.sigmas[:-1].flip(0).double()
         self._log_sigmas = ascending.log().numpy()
-        edm_class.__init__(
-            self,
+        super().__init__(  # type: ignore[call-arg]
             sigma_min=float(ascending[0]),
             sigma_max=float(ascending[-1]),
             sigma_data=1.0,
@@ -130,40 +147,12 @@ class _DiscretePreconditioning:
 class EDMEulerOnTrainedSchedule(_DiscretePreconditioning, diffusers.EDMEulerScheduler):  # type: ignore[misc]
     """EDM's deterministic sampler of first order, for models that were not trained as EDM's are."""
 
-    @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(
-        self,
-        num_train_timesteps: int = 1000,
-        beta_start: float = 0.0001,
-        beta_end: float = 0.02,
-        beta_schedule: str = "linear",
-        trained_betas: list[float] | None = None,
-        prediction_type: str = "epsilon",
-        rescale_betas_zero_snr: bool = False,
-    ) -> None:
-        _DiscretePreconditioning.__init__(self, _trained(self.config), diffusers.EDMEulerScheduler)
-
 
 class EDMMultistepOnTrainedSchedule(
     _DiscretePreconditioning,
     diffusers.EDMDPMSolverMultistepScheduler,  # type: ignore[misc]
 ):
     """DPM-Solver++ 2M over EDM's noise levels, for models that were not trained as EDM's are."""
-
-    @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(
-        self,
-        num_train_timesteps: int = 1000,
-        beta_start: float = 0.0001,
-        beta_end: float = 0.02,
-        beta_schedule: str = "linear",
-        trained_betas: list[float] | None = None,
-        prediction_type: str = "epsilon",
-        rescale_betas_zero_snr: bool = False,
-    ) -> None:
-        _DiscretePreconditioning.__init__(
-            self, _trained(self.config), diffusers.EDMDPMSolverMultistepScheduler
-        )
 
 
 def _trained(config: Mapping[str, Any]) -> Any:

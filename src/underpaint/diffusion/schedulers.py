@@ -52,9 +52,11 @@ _SOLVERS: Mapping[str, SchedulerChoice] = {
 }
 
 
-def _spaced(solver: str, *spacings: str) -> dict[str, SchedulerChoice]:
+def _spaced(
+    solver: str, *spacings: str, of: Mapping[str, SchedulerChoice] = _SOLVERS
+) -> dict[str, SchedulerChoice]:
     """Names such as "DPM++ 2M Karras" for one solver."""
-    choice = _SOLVERS[solver]
+    choice = of[solver]
     return {
         solver + name: SchedulerChoice(
             class_name=choice.class_name, options={**choice.options, **_SPACINGS[name]}
@@ -77,16 +79,34 @@ _ALL_SPACINGS = tuple(_SPACINGS)
 _EULER_A = _choice("EulerAncestralDiscreteScheduler")
 
 _FLOW = "FlowMatchEulerDiscreteScheduler"
+_FLOW_SOLVERS: Mapping[str, SchedulerChoice] = {
+    **_SOLVERS,
+    "Euler": _choice(_FLOW),
+    # The sampler of that name takes noise levels for its own; this one is of the same equation, and of first order.
+    "DPM++ SDE": _choice(_DPM, algorithm_type="sde-dpmsolver++", solver_order=1),
+}
 
 FLOW_SCHEDULERS: Mapping[str, SchedulerChoice] = {
     "Default": _choice(None),
+    "DPMSolverMultistepScheduler": _choice(_DPM),
+    **_spaced("DPM++", *_ALL_SPACINGS, of=_FLOW_SOLVERS),
+    **_spaced("DPM++ 2M", *_ALL_SPACINGS, of=_FLOW_SOLVERS),
+    **_spaced("DPM++ 2M SDE", *_ALL_SPACINGS, of=_FLOW_SOLVERS),
+    **_spaced("DPM++ 3M", *_ALL_SPACINGS, of=_FLOW_SOLVERS),
+    **_spaced("DPM++ SDE", *_ALL_SPACINGS, of=_FLOW_SOLVERS),
+    **_spaced("Euler", *_ALL_SPACINGS, of=_FLOW_SOLVERS),
+    "Euler a": _EULER_A,
     _FLOW: _choice(_FLOW),
-    "Euler": _choice(_FLOW),
-    "Euler Karras": _choice(_FLOW, **_KARRAS),
-    "Euler Exponential": _choice(_FLOW, **_EXPONENTIAL),
-    "Euler Beta": _choice(_FLOW, **_BETA),
+    **_spaced("Heun", "", " Karras", of=_FLOW_SOLVERS),
+    "LCM": _choice("FlowMatchLCMScheduler"),
+    **_spaced("UniPC", "", " Karras", of=_FLOW_SOLVERS),
+    "UniPCMultistepScheduler": _FLOW_SOLVERS["UniPC"],
+    **_spaced("UniPC 2M", "", " Karras", of=_FLOW_SOLVERS),
+    **_spaced("UniPC 3M", "", " Karras", of=_FLOW_SOLVERS),
 }
-"""Names that models of rectified flows run with."""
+"""Names that models of rectified flows run with: the 25 of the API's own list for them, and those that mean the same
+for them as for others. Missing are samplers of which there is no form for flows (DDIM, DEIS, PNDM, TCD and others), and
+the uniform ones: spacing is of the training's timesteps, which a flow does not have."""
 
 STABLE_DIFFUSION_SCHEDULERS: Mapping[str, SchedulerChoice] = {
     "Default": _choice(None),
