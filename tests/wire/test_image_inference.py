@@ -109,6 +109,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "lora": (),
         "embeddings": (),
         "ip_adapters": (),
+        "reference_images": (),
         "accelerator_options": None,
         "number_results": 1,
         "check_nsfw": False,
@@ -243,6 +244,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
         "object[]",
         ["x", 1, True, GUIDED, [GUIDED] * 9],
     ),
+    ("referenceImages", "string[]", ["x", 1, True, ["x"] * 17, ["x", None], [7], [["x"]]]),
     ("numberResults", "integer", [0, -1, 21, *WHOLE]),
     ("outputType", "string|string[]", ["", "png", ["URL", "png"], [["URL"]], [None], *TEXT]),
     ("outputFormat", "string", ["", "gif", *TEXT]),
@@ -562,7 +564,8 @@ def test_every_parameter_of_a_pass_has_its_range_checked() -> None:
             {"width": None},
             {
                 "code": "missingWidth",
-                "message": "'width' is required: of the picture, in pixels.",
+                "message": "'width' is required: of the picture, in pixels; with referenceImages both sides may be "
+                "left out.",
                 "parameter": "width",
                 "type": "integer",
             },
@@ -571,7 +574,8 @@ def test_every_parameter_of_a_pass_has_its_range_checked() -> None:
             {"height": None},
             {
                 "code": "missingHeight",
-                "message": "'height' is required: of the picture, in pixels.",
+                "message": "'height' is required: of the picture, in pixels; with referenceImages both sides may be "
+                "left out.",
                 "parameter": "height",
                 "type": "integer",
             },
@@ -755,7 +759,6 @@ def test_the_seed_image_may_be_given_twice_when_it_is_the_same() -> None:
 
 
 CHANGES_THE_PICTURE: dict[str, object] = {
-    "referenceImages": ["x"],
     "resolution": "1k",
     "trueCFGScale": 4.0,
     "usePromptWeighting": True,

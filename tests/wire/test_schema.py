@@ -29,7 +29,12 @@ def test_ranges_and_defaults_are_in_the_schema() -> None:
     assert properties["width"]["multipleOf"] == 64
     assert properties["strength"]["default"] == 0.8
     assert "DPM++ 2M Karras" in properties["scheduler"]["enum"]
-    assert properties["inputs"]["properties"].keys() == {"seedImage", "maskImage", "mask"}
+    assert properties["inputs"]["properties"].keys() == {
+        "seedImage",
+        "maskImage",
+        "mask",
+        "referenceImages",
+    }
 
 
 def test_the_schema_speaks_of_no_nulls() -> None:

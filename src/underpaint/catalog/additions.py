@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from underpaint.catalog.catalog import Catalog
-from underpaint.catalog.contents import contents_of, same_family
+from underpaint.catalog.contents import acts_upon, contents_of
 from underpaint.catalog.controlnets import controlnet_tensors
 from underpaint.catalog.download import local_files
 from underpaint.catalog.entry import Category, ModelEntry
 from underpaint.catalog.errors import ModelNotRunnable, ModelRefused
 from underpaint.catalog.safetensors_header import read_header
 from underpaint.diffusion.embedding_names import token_of
-from underpaint.diffusion.ip_adapter_names import is_for_faces_alone
+from underpaint.diffusion.ip_adapter_names import is_for_faces_alone, is_redux
 from underpaint.diffusion.lora_names import other_method
 
 
@@ -33,7 +33,7 @@ def additional_model(
     """
     entry = catalog.resolve(air, category)
     subject = f"model {entry.air} ({entry.name})"
-    if not same_family(entry.architecture, checkpoint.architecture):
+    if not acts_upon(entry.architecture, checkpoint.architecture):
         raise ModelNotRunnable(
             f"{subject} is for {entry.architecture}, and {checkpoint.air} ({checkpoint.name}) is "
             f"{checkpoint.architecture}"
@@ -49,6 +49,8 @@ def additional_model(
         raise ModelNotRunnable(f"{subject} is no plain LoRA, but {method}, which this version cannot use")
     if category == "ipadapter" and is_for_faces_alone(tensors):
         raise ModelNotRunnable(f"{subject} is a FaceID adapter, which this version cannot use")
+    if category == "ipadapter" and acts_upon(entry.architecture, "flux1d") and not is_redux(tensors):
+        raise ModelNotRunnable(f"{subject} is not Redux, the only one for FLUX that this version can use")
     if found != category:
         raise ModelNotRunnable(f"{subject}: its file holds no {category}")
     return entry, path

@@ -11,6 +11,7 @@ from underpaint.catalog.entry import Category
 from underpaint.catalog.errors import ModelRefused
 from underpaint.catalog.safetensors_header import TensorSpec
 from underpaint.diffusion.controlnet_names import DIFFUSERS_NAMES, FLUX_NAMES, ORIGINAL_NAMES, other_kind
+from underpaint.diffusion.ip_adapter_names import is_redux
 
 FAMILIES: tuple[frozenset[str], ...] = (
     frozenset({"sd1x", "sd1xlcm", "sdhyper"}),
@@ -43,6 +44,8 @@ _BY_TEXT_WIDTH = {768: "sd1x", 1024: "sd2x", 2048: "sdxl", 1280: "sdxl"}
 """Width of the text conditioning; 1280 is the SDXL refiner's."""
 
 _FLUX = ("flux1d", "flux1s", "flux2")
+_FLUX_1 = frozenset({"flux1d", "flux1s", "fluxkontextdev", "flex_1_alpha"})
+"""Architectures with the same layers: schnell only lacks those that take the guidance scale."""
 _UNET = "model.diffusion_model."
 
 
@@ -58,6 +61,11 @@ class Contents:
 def same_family(one: str, other: str) -> bool:
     """Whether weights of one architecture could be weights of the other."""
     return one == other or any(one in family and other in family for family in FAMILIES)
+
+
+def acts_upon(addition: str, checkpoint: str) -> bool:
+    """Whether what was made for one architecture, such as a LoRA, can act upon checkpoints of another."""
+    return same_family(addition, checkpoint) or {addition, checkpoint} <= _FLUX_1
 
 
 def is_recognizable(architecture: str) -> bool:
@@ -79,6 +87,8 @@ def contents_of(tensors: Mapping[str, TensorSpec]) -> Contents:
         )
     if _any_start(tensors, ("ip_adapter.", "image_proj.")):
         return Contents(category="ipadapter", architecture=_architecture_of_adapter(tensors))
+    if is_redux(tensors):
+        return Contents(category="ipadapter", architecture="flux1d")
     if (kind := other_kind(tensors)) is not None:
         raise ModelRefused(f"it holds {kind}, which this version cannot use")
     if _any_start(tensors, (*ORIGINAL_NAMES, *DIFFUSERS_NAMES, *FLUX_NAMES)):

@@ -19,6 +19,8 @@ from underpaint.diffusion.ip_adapter_names import is_image_encoder
 
 MAX_REPOSITORY_CHARACTERS = 96
 _REPOSITORY = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REDUX = Path("image_embedder", "diffusion_pytorch_model.safetensors")
+"""Within a folder of FLUX.1 Redux, as diffusers has it; an image encoder is beside it."""
 
 _USUAL_DEFAULTS = {
     "sdxl": ModelDefaults(width_px=1024, height_px=1024, steps=30, guidance_scale=5.0),
@@ -29,7 +31,8 @@ _USUAL_DEFAULTS = {
 }
 """Of families, for models whose authors' recommendation is not in the table of known models."""
 
-_DISTILLED_DEFAULTS = {
+_OWN_DEFAULTS = {
+    "fluxkontextdev": ModelDefaults(width_px=1024, height_px=1024, steps=28, guidance_scale=2.5),
     "sd1xlcm": ModelDefaults(steps=4, guidance_scale=1.0, scheduler="LCM"),
     "sdhyper": ModelDefaults(steps=8, guidance_scale=1.0, scheduler="DDIM"),
     "sdxlturbo": ModelDefaults(steps=4, guidance_scale=0.0, scheduler="Euler a"),
@@ -39,7 +42,7 @@ _DISTILLED_DEFAULTS = {
     "sdxlhyper": ModelDefaults(width_px=1024, height_px=1024, steps=8, guidance_scale=0.0, scheduler="DDIM"),
     "sdxllcm": ModelDefaults(width_px=1024, height_px=1024, steps=8, guidance_scale=1.0, scheduler="LCM"),
 }
-"""Of architectures that are a family's in all but the number of steps, as the authors of each distillation say."""
+"""Of architectures that are a family's in all but these, as the authors of each say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +134,7 @@ def describe(new: NewModel) -> ModelEntry:
 def _look(new: NewModel) -> tuple[ModelFiles, Contents]:
     path = Path(new.source).expanduser()
     try:
+        path = path / _REDUX if (path / _REDUX).is_file() else path
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError):
         is_folder = is_file = False
@@ -211,11 +215,11 @@ def _agreed_architecture(new: NewModel, known: ModelEntry | None, contents: Cont
 def _defaults(new: NewModel, known: ModelEntry | None, architecture: str) -> ModelDefaults:
     family = next((family for family in FAMILIES if architecture in family), frozenset({architecture}))
     usual = next((_USUAL_DEFAULTS[name] for name in _USUAL_DEFAULTS if name in family), ModelDefaults())
-    usual = _DISTILLED_DEFAULTS.get(architecture, usual)
+    usual = _OWN_DEFAULTS.get(architecture, usual)
     same = (
         known is not None
         and same_family(known.architecture, architecture)
-        and architecture not in _DISTILLED_DEFAULTS
+        and architecture not in _OWN_DEFAULTS
     )
     try:
         return replace(known.defaults if known and same else usual, **new.defaults)

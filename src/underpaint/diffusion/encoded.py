@@ -1,6 +1,7 @@
 """What a model family makes of a request's prompts and pictures, and pictures themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -31,6 +32,10 @@ class EncodedPrompt:
     def size_bytes(self) -> int:
         """Memory that it takes."""
         return self.hidden_states.nbytes + (0 if self.pooled is None else self.pooled.nbytes)
+
+    def followed_by(self, tokens: Tensor) -> Self:
+        """The same with further `tokens`, (tokens, width), at its end."""
+        return replace(self, hidden_states=torch.cat([self.hidden_states, tokens.to(self.hidden_states)]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

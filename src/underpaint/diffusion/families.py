@@ -39,6 +39,8 @@ class FamilyEntry:
     """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`)."""
     controlnets: bool = False
     """Whether they take ControlNets (`diffusion.controlnet.TakesControls`)."""
+    reference_images: int = 0
+    """How many pictures its models can look at while they make their own."""
     has_unet: bool = True
     """Whether its denoising model is a UNet, for which there are DeepCache and OpenVINO."""
     types: frozenset[str] = frozenset({"base"})
@@ -123,5 +125,6 @@ FAMILY_OF_ARCHITECTURE: Mapping[str, FamilyEntry] = {
     ),
     "flux1s": _FLUX,
     "sd3": _STABLE_DIFFUSION_3,
+    "fluxkontextdev": replace(_FLUX, reference_images=2),
 }
 """By the architecture names of the catalogue. Its keys are the architectures that this version can run."""

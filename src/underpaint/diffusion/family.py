@@ -39,8 +39,11 @@ class Row:
     """Of the request; only of families that take any."""
     beside: Tensor | None = None
     """(channels, height, width) that go in beside the latents, unscaled: for models that see the mask."""
+    references: Sequence[Tensor] = ()
+    """Each (channels, height, width): latents of pictures that the model looks at, unscaled; only of families that look
+    at any."""
     image_prompts: "ImagePrompts" = ()
-    """The same."""
+    """Like `loras`."""
     controls: "Controls" = ()
     """Those that act at this step; likewise."""
     deep: DeepFeatures | None = None
@@ -150,7 +153,7 @@ class Family(Protocol):
         """One forward pass over rows of any mix of requests.
 
         Args:
-            rows: at least one, all with latents and prompts of the same shapes.
+            rows: at least one, all with latents, prompts and references of the same shapes.
 
         Returns:
             (rows, channels, height, width), float32 on the CPU.

@@ -1,4 +1,4 @@
-"""FLUX.1: dev, schnell and every checkpoint in their layout.
+"""FLUX.1: dev, schnell, Kontext and every checkpoint in their layout.
 
 A transformer over patches of 2 x 2 latents that predicts the flow from noise to picture (rectified flow, Esser et al.,
 arXiv:2403.03206). Guidance is distilled into it: dev takes the scale as an input, schnell takes none, and neither
@@ -23,6 +23,7 @@ from underpaint.diffusion.flux_loading import load_flux
 from underpaint.diffusion.loading import loading
 from underpaint.diffusion.masking import FAINTEST, Mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
+from underpaint.diffusion.redux import Redux, SiglipEncoder, load_redux
 from underpaint.diffusion.t5_text import T5Text
 
 PATCH = 2
@@ -124,6 +125,15 @@ class Flux:
 
         return lengthened(prompt), lengthened(negative)
 
+    def load_redux(self, location: Path) -> Redux:
+        """See `TakesRedux.load_redux`."""
+        width = int(self._transformer.config.joint_attention_dim)
+        return load_redux(location, width=width, device=self._device, dtype=self._dtype)
+
+    def load_siglip(self, folder: Path) -> SiglipEncoder:
+        """See `TakesRedux.load_siglip`."""
+        return SiglipEncoder.load(folder, device=self._device, dtype=self._dtype)
+
     def encode_picture(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
         """See `Family.encode_picture`."""
         return self._autoencoder.encode(picture, hidden=hidden)
@@ -134,22 +144,26 @@ class Flux:
         taken = [row.latents if row.beside is None else torch.cat([row.latents, row.beside]) for row in rows]
         latents = torch.stack(taken)
         height, width = (side // PATCH for side in latents.shape[-2:])
+        # Kontext sees its references as further patches, which come out as nothing that anybody reads.
+        seen = [torch.stack(alike) for alike in zip(*(row.references for row in rows), strict=True)]
+        patches = torch.cat([patched(each) for each in (latents, *seen)], dim=1)
+        places = [positions(height, width), *reference_positions([each.shape[-2:] for each in seen])]
         prompts = torch.stack([row.prompt.hidden_states for row in rows])
         pooled = torch.stack([row.prompt.pooled for row in rows if row.prompt.pooled is not None])
         # As diffusers does it: in the model's precision first, then divided.
         timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32).to(self._dtype) / 1000
         scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
         predicted: Tensor = self._transformer(
-            hidden_states=patched(latents).to(self._device, self._dtype),
+            hidden_states=patches.to(self._device, self._dtype),
             timestep=timesteps.to(self._device),
             guidance=scales.to(self._device) if self._guided else None,
             pooled_projections=pooled,
             encoder_hidden_states=prompts,
             txt_ids=torch.zeros(prompts.shape[1], 3, device=self._device, dtype=self._dtype),
-            img_ids=positions(height, width).to(self._device, self._dtype),
+            img_ids=torch.cat(places).to(self._device, self._dtype),
             return_dict=False,
         )[0]
-        return unpatched(predicted.float().cpu(), height, width)
+        return unpatched(predicted[:, : height * width].float().cpu(), height, width)
 
     def beside(self, shown: Tensor, mask: Mask) -> Tensor:
         """See `Family.beside`: the latents, then each latent's 64 pixels of the mask."""
@@ -185,9 +199,26 @@ def unpatched(patches: Tensor, height: int, width: int) -> Tensor:
     return split.permute(0, 3, 1, 4, 2, 5).reshape(rows, channels, height * PATCH, width * PATCH)
 
 
-def positions(height: int, width: int) -> Tensor:
+def positions(height: int, width: int, *, picture: int = 0, top: int = 0, left: int = 0) -> Tensor:
     """(patches, 3): of each patch, which picture it is of, its row and its column."""
     grid = torch.zeros(height, width, 3)
-    grid[..., 1] = torch.arange(height)[:, None]
-    grid[..., 2] = torch.arange(width)[None, :]
+    grid[..., 0] = picture
+    grid[..., 1] = top + torch.arange(height)[:, None]
+    grid[..., 2] = left + torch.arange(width)[None, :]
     return grid.reshape(height * width, 3)
+
+
+def reference_positions(sizes: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Positions of the patches of reference images, from the height and width of each in latents.
+
+    Kontext was trained with one picture beside its own. Several are laid out as one that holds them all, each beside
+    or below those before, whichever keeps that one closer to a square: as ComfyUI's reference latents are.
+    """
+    places, whole_height, whole_width = [], 0, 0
+    for size in sizes:
+        height, width = (side // PATCH for side in size)
+        beside = height + whole_height > width + whole_width
+        top, left = (0, whole_width) if beside else (whole_height, 0)
+        places.append(positions(height, width, picture=1, top=top, left=left))
+        whole_height, whole_width = max(whole_height, top + height), max(whole_width, left + width)
+    return places

@@ -59,7 +59,7 @@ class IPAdapter:
         """(tokens, width) of what `ImageEncoder.encode` made of one or several pictures."""
         pictures = torch.stack(list(encoded))
         if combination != "concat" and len(pictures) > 1:
-            pictures = _combined(pictures, combination)[None]
+            pictures = combined(pictures, combination)[None]
         projected: Tensor = self.projection(pictures)
         return projected.flatten(0, 1)
 
@@ -280,8 +280,8 @@ def _branch(adapter: IPAdapter, prompts: Mapping[int, EncodedImagePrompt], rows:
     )
 
 
-def _combined(pictures: Tensor, combination: Combination) -> Tensor:
-    """One of several, (pictures, ...) to (...), as ComfyUI_IPAdapter_plus does it."""
+def combined(pictures: Tensor, combination: Combination) -> Tensor:
+    """One of several, (pictures, ...) to (...), as ComfyUI_IPAdapter_plus does it; all but "concat"."""
     combine: dict[Combination, Callable[[], Tensor]] = {
         "add": lambda: pictures.sum(dim=0),
         "subtract": lambda: pictures[0] - pictures[1:].mean(dim=0),

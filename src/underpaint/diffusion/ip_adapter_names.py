@@ -11,10 +11,16 @@ def is_for_faces_alone(names: Mapping[str, object]) -> bool:
     return projected or "image_proj.perceiver_resampler.proj_in.weight" in names
 
 
+def is_redux(names: Mapping[str, object]) -> bool:
+    """Whether it is FLUX.1 Redux, whose pictures take the place of the prompt."""
+    return "redux_up.weight" in names and "redux_down.weight" in names
+
+
 def encoder_width(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, int] | None:
     """Of the image encoder that an adapter was trained with: the name in its configuration, and the value.
 
-    Plain adapters read what the encoder makes of the picture as a whole, the others its last layer but one.
+    Plain adapters read what the encoder makes of the picture as a whole, the others its last layer but one, and Redux
+    its last.
 
     Args:
         shapes: of the tensors of its file, by name.
@@ -26,6 +32,7 @@ def encoder_width(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, int] | No
         ("image_proj.proj.weight", "projection_dim", 1),
         ("image_proj.proj.0.weight", "hidden_size", 0),
         ("image_proj.proj_in.weight", "hidden_size", 1),
+        ("redux_up.weight", "hidden_size", 1),
     ):
         shape = shapes.get(name, ())
         if len(shape) == 2:

@@ -40,12 +40,12 @@ def _task_uuid(value: str) -> str:
     return value
 
 
-def _integral(value: object) -> object:
+def integral(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_integral)]
-OptionalInteger = Annotated[int | None, BeforeValidator(_integral)]
+Integer = Annotated[int, BeforeValidator(integral)]
+OptionalInteger = Annotated[int | None, BeforeValidator(integral)]
 """Integers, also when written as 30.0: JSON has one kind of number, and some writers give it a fraction."""
 
 

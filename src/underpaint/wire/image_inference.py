@@ -18,12 +18,14 @@ from underpaint.wire.parameters import (
     UNSUPPORTED_PARAMETERS,
     says_nothing,
 )
+from underpaint.wire.reference_images import MAX_REFERENCE_IMAGES, Side, fold_reference_images
 from underpaint.wire.refiner import Refiner, fold_refiner
 from underpaint.wire.sampling import MAX_PASSES, OptionalScheduler, Pass, Prompt
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_list, fold_object
 
 Fit = Literal["stretch", "cover", "contain"]
+_SIDE = "of the picture, in pixels; with referenceImages both sides may be left out"
 
 
 def _with_lenient_forms(schema: dict[str, Any]) -> None:
@@ -34,11 +36,18 @@ def _with_lenient_forms(schema: dict[str, Any]) -> None:
     del properties["outputType"]["type"]
     properties["inputs"] = {
         "type": "object",
-        "description": "another place for seedImage and maskImage",
+        "description": "another place for seedImage, maskImage and referenceImages",
         "properties": {
-            name: {"type": "string", "minLength": 1} for name in ("seedImage", "maskImage", "mask")
+            **{name: {"type": "string", "minLength": 1} for name in ("seedImage", "maskImage", "mask")},
+            "referenceImages": {
+                "type": "array",
+                "items": {"type": "string"},
+                "maxItems": MAX_REFERENCE_IMAGES,
+            },
         },
     }
+    # They may be left to the first reference image.
+    schema["required"] = [name for name in schema["required"] if name not in ("width", "height")]
     properties["acceleration"] = {
         "type": "string",
         "enum": list(PRESETS),
@@ -89,7 +98,8 @@ class ImageInferenceTask(PictureTask):
             around it, 32 to 128.
         outpaint: the seed image is continued beyond its sides; width and height are then of the whole.
         strength: how much of the seed image is given up, 0 to 1.
-        width, height: of the picture in pixels, 128 to 2048, multiples of 64.
+        width, height: of the picture in pixels, 128 to 2048, multiples of 64; both 0 where they are left to the first
+            reference image.
         steps: denoising steps of a full run, 1 to 100; None for the model's default.
         scheduler: a name of `SCHEDULER_NAMES`; None for the model's default.
         seed: 1 to 2^63 - 1; None to draw one.
@@ -102,6 +112,7 @@ class ImageInferenceTask(PictureTask):
         embeddings: textual inversions of the model's family, up to 20, which act where their words stand in the
             prompts; one named twice has the sum of both weights.
         ip_adapters: pictures that lead this one, and the models by which they do, up to 8.
+        reference_images: pictures that an editing model works after, given like the seed image.
         accelerator_options: shortcuts of the steps, for models with a UNet; None for none.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
@@ -142,8 +153,8 @@ class ImageInferenceTask(PictureTask):
         default=None, description="the seed image is continued beyond its sides, up to width and height"
     )
     strength: float = Field(default=0.8, ge=0, le=1, description="how much of the seed image is given up")
-    width: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
-    height: Integer = Field(ge=128, le=2048, multiple_of=64, description="of the picture, in pixels")
+    width: Side = Field(description=_SIDE)
+    height: Side = Field(description=_SIDE)
     steps: OptionalInteger = Field(
         default=None, ge=1, le=100, description="denoising steps; default: the model's"
     )
@@ -182,6 +193,11 @@ class ImageInferenceTask(PictureTask):
         default=(),
         max_length=MAX_IP_ADAPTERS,
         description="pictures that lead this one, and the IP-Adapters of the model's family by which they do",
+    )
+    reference_images: tuple[str, ...] = Field(
+        default=(),
+        max_length=MAX_REFERENCE_IMAGES,
+        description="pictures that an editing model works after, given like seedImage",
     )
     accelerator_options: AcceleratorOptions | None = Field(
         default=None, description="shortcuts of the steps, for models with a UNet; default: none"
@@ -235,8 +251,12 @@ def _object(parameters: dict[str, object], name: str) -> dict[str, object]:
 def _fold_inputs(parameters: dict[str, object]) -> None:
     inputs = _object(parameters, "inputs")
     check_names(
-        inputs, known=("seedImage", "maskImage", "mask"), unsupported=UNSUPPORTED_INPUTS, within="inputs."
+        inputs,
+        known=("seedImage", "maskImage", "mask", "referenceImages"),
+        unsupported=UNSUPPORTED_INPUTS,
+        within="inputs.",
     )
+    fold_reference_images(parameters, inputs)
     for nested_name, name in (("seedImage", "seedImage"), ("maskImage", "maskImage"), ("mask", "maskImage")):
         nested, outer = inputs.get(nested_name), parameters.get(name)
         if outer is None and nested is not None:

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
-        "referenceImages": "reference images are not available",
         "resolution": "the size of the picture is given by width and height",
         "trueCFGScale": "only CFGScale guides the picture",
         "usePromptWeighting": "say which syntax the prompts have: promptWeighting",
@@ -37,9 +36,8 @@ UNSUPPORTED_INPUTS: Mapping[str, str] = MappingProxyType(
     {
         "image": "give the picture to transform as seedImage",
         "images": "give the picture to transform as seedImage",
-        "references": "reference images are not available",
-        "referenceImages": "reference images are not available",
-        "superResolutionReferences": "reference images are not available",
+        "references": "give pictures to work after as referenceImages",
+        "superResolutionReferences": "reference images of upscalers are not available",
         "fonts": "fonts are not available",
     }
 )
