@@ -72,3 +72,10 @@ def make_sd3_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..
 def sd3_checkpoint(make_sd3_checkpoint: Callable[..., Path]) -> Path:
     """A folder in the layout of Stable Diffusion 3 medium. Not to be written to."""
     return make_sd3_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def kontext_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the layout of FLUX.1 Kontext. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "kontext"
+    return write_flux_checkpoint(folder, weights_seed=5, pipeline="FluxKontextPipeline", sharpness=3.0)

@@ -38,3 +38,9 @@ def latent_consistency(make_checkpoint: Callable[..., Path]) -> SideBySide:
 def inpainting(make_checkpoint: Callable[..., Path]) -> SideBySide:
     """A checkpoint that sees the mask and what it keeps: nine channels."""
     return SideBySide(make_checkpoint(in_channels=9))
+
+
+@pytest.fixture
+def without_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of its mask a picture is what the decoder makes of it, as in diffusers' pipelines, and not the photo."""
+    monkeypatch.setattr("underpaint.engine.trajectory.join", lambda painted, *_: painted)

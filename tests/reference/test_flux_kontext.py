@@ -65,9 +65,7 @@ def theirs(folder: Path, asked: JobRequest, kind: str = "FluxKontextPipeline", *
     ids=["alike", "wide", "another size"],
 )
 def test_a_reference_matches(kontext_checkpoint: Path, reference: Picture, size: tuple[int, int]) -> None:
-    asked = request(
-        kontext_checkpoint, reference_pictures=(reference,), width_px=size[0], height_px=size[1]
-    )
+    asked = request(kontext_checkpoint, reference_pictures=(reference,), width_px=size[0], height_px=size[1])
     painted = ours(asked)
     assert worst_difference(painted, theirs(kontext_checkpoint, asked, image=Image.fromarray(reference))) <= 1
     assert not is_flat(painted)

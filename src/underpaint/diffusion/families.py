@@ -41,6 +41,9 @@ class FamilyEntry:
     """Whether they take ControlNets (`diffusion.controlnet.TakesControls`)."""
     reference_images: int = 0
     """How many pictures its models can look at while they make their own."""
+    draws_seed: bool = True
+    """Whether the latents of a seed image are drawn from what the autoencoder is unsure of, or the likeliest, as in
+    diffusers' pipeline."""
     has_unet: bool = True
     """Whether its denoising model is a UNet, for which there are DeepCache and OpenVINO."""
     types: frozenset[str] = frozenset({"base"})
@@ -124,7 +127,7 @@ FAMILY_OF_ARCHITECTURE: Mapping[str, FamilyEntry] = {
         without_strength=frozenset({"inpainting", "control"}),
     ),
     "flux1s": _FLUX,
+    "fluxkontextdev": replace(_FLUX, reference_images=2, draws_seed=False),
     "sd3": _STABLE_DIFFUSION_3,
-    "fluxkontextdev": replace(_FLUX, reference_images=2),
 }
 """By the architecture names of the catalogue. Its keys are the architectures that this version can run."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder, TakesAutoencoders
@@ -13,6 +14,7 @@ from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.diffusion.image_encoder import ImageEncoder
 from underpaint.diffusion.ip_adapter import EncodedImagePrompt, ImagePrompts, IPAdapter, TakesImagePrompts
 from underpaint.diffusion.lora import Lora, Loras, TakesLoras
+from underpaint.diffusion.redux import Redux, SiglipEncoder, TakesRedux
 from underpaint.diffusion.textual_inversion import NewWord, TakesEmbeddings, TextualInversion
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, ModelReference
@@ -32,6 +34,8 @@ class Acting:
     loras: Loras = ()
     words: Sequence[NewWord] = ()
     image_prompts: RowPrompts = field(default_factory=RowPrompts)
+    in_place_of_prompt: Tensor | None = None
+    """(tokens, width) that follow on an empty prompt, and there is no other."""
     autoencoder: Autoencoder | None = None
 
 
@@ -53,6 +57,7 @@ class LoadedAdditions:
             loras=self._loras(request, model),
             words=self._words(request, model),
             image_prompts=self._image_prompts(request, model, encodings),
+            in_place_of_prompt=self._in_place_of_prompt(request, model, encodings),
             autoencoder=self._autoencoder(request, model),
         )
 
@@ -93,12 +98,22 @@ class LoadedAdditions:
 
     def _image_prompts(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> RowPrompts:
         """What the IP-Adapters of a job tell its rows."""
-        if not request.image_prompts:
+        if not request.image_prompts or isinstance(model, TakesRedux):
             return RowPrompts()
         if not isinstance(model, TakesImagePrompts):
             raise ModelLoadError(f"models of {request.model.architecture} take no IP-Adapter")
         told = [self._told(asked, request.model, model, encodings) for asked in request.image_prompts]
         return RowPrompts([each for each, _ in told], [each for _, each in told])
+
+    def _in_place_of_prompt(
+        self, request: JobRequest, model: Family, encodings: ByteBudgetCache
+    ) -> Tensor | None:
+        """What Redux makes of pictures: the tokens of one after those of the other."""
+        if not request.image_prompts or not isinstance(model, TakesRedux):
+            return None
+        return torch.cat(
+            [self._reduced(asked, request.model, model, encodings) for asked in request.image_prompts]
+        )
 
     def _lora(self, addition: Addition, reference: ModelReference, model: TakesLoras) -> Lora:
         lora: Lora = self._loaded.get_or_make(
@@ -166,6 +181,39 @@ class LoadedAdditions:
             lambda encoder: encoder.size_bytes,
         )
         return encoder
+
+    def _reduced(
+        self, asked: ImagePrompt, reference: ModelReference, model: TakesRedux, encodings: ByteBudgetCache
+    ) -> Tensor:
+        """(tokens, width) of the pictures of one entry."""
+        redux: Redux = self._loaded.get_or_make(
+            ("redux", reference, asked.location),
+            lambda: model.load_redux(asked.location),
+            lambda redux: redux.size_bytes,
+        )
+
+        def encoder() -> SiglipEncoder:
+            loaded: SiglipEncoder = self._loaded.get_or_make(
+                ("siglip", reference, asked.encoder),
+                lambda: model.load_siglip(asked.encoder),
+                lambda loaded: loaded.size_bytes,
+            )
+            return loaded
+
+        def encoded(picture: Picture) -> Tensor:
+            made: Tensor = encodings.get_or_make(
+                ("siglip", reference, asked.encoder, *_content(picture)),
+                lambda: encoder().encode(picture),
+                lambda made: made.nbytes,
+            )
+            return made
+
+        try:
+            return redux.tokens([encoded(picture) for picture in asked.pictures], asked.combination)
+        except RuntimeError as failure:
+            raise ModelLoadError(
+                f"{asked.location.name} was trained with another image encoder than {asked.encoder.name}: {failure}"
+            ) from failure
 
 
 def _content(picture: Picture | None) -> tuple[object, ...]:

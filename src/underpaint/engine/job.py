@@ -40,7 +40,14 @@ class Job:
             cache = deep_cache_of(self.request)
             shortcut = None if cache is None else (cache.branch, True)
         tile_px = self.request.tile_px
-        return (self.model, tile_px or self.request.width_px, tile_px or self.request.height_px, shortcut)
+        sizes = tuple(picture.shape for picture in self.request.reference_pictures)
+        return (
+            self.model,
+            tile_px or self.request.width_px,
+            tile_px or self.request.height_px,
+            shortcut,
+            sizes,
+        )
 
     @property
     def is_plain(self) -> bool:
@@ -60,10 +67,11 @@ class Job:
 
     @property
     def pixels(self) -> int:
-        """Of its picture, or of a tile of it: what one row of a forward pass is for."""
+        """Of its picture, or of a tile of it, and of what the model looks at beside: what a row of a pass takes."""
+        beside: int = sum(picture.shape[0] * picture.shape[1] for picture in self.request.reference_pictures)
         if self.request.tile_px is not None:
-            return self.request.tile_px**2
-        return self.request.width_px * self.request.height_px
+            return self.request.tile_px**2 + beside
+        return self.request.width_px * self.request.height_px + beside
 
     @property
     def row_count(self) -> int:

@@ -57,7 +57,7 @@ class Leg:
         self.guidance_scale = asked.guidance_scale
         self.loras = additions.loras
         self.image_prompts = additions.image_prompts
-        self.prompts = encoded_prompts(asked, request, model, encodings, additions.loras, additions.words)
+        self.prompts = encoded_prompts(asked, request, model, encodings, additions)
         cache = deep_cache_of(request)
         self._interval = 1 if cache is None else cache.interval
         self.deep = [] if cache is None else [DeepFeatures(branch=cache.branch) for _ in self.prompts]

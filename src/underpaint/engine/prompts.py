@@ -1,13 +1,15 @@
 """The prompts of a pass as its model reads them, each encoded once for all jobs that have it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from underpaint.diffusion.embedding_names import is_named
 from underpaint.diffusion.encoded import EncodedPrompt
 from underpaint.diffusion.family import Family
-from underpaint.diffusion.lora import Loras, TakesLoras
-from underpaint.diffusion.textual_inversion import NewWord, TakesEmbeddings
+from underpaint.diffusion.lora import TakesLoras
+from underpaint.diffusion.textual_inversion import TakesEmbeddings
+from underpaint.engine.additions import Acting
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import JobRequest, Pass
 
@@ -22,15 +24,18 @@ def encoded_prompts(
     request: JobRequest,
     model: Family,
     encodings: ByteBudgetCache,
-    loras: Loras,
-    words: Sequence[NewWord],
+    additions: Acting,
 ) -> tuple[EncodedPrompt, ...]:
-    """The prompt, and with guidance the negative prompt after it: one for each row of a forward pass.
+    """The prompt, and with guidance the negative prompt after it: one for each row of a forward pass. Pictures that are
+    in place of the prompt follow on an empty one.
 
     Raises:
         PromptSyntaxError: the weights in a prompt are not written as the request says.
     """
     heard: Hashable = ()
+    loras, words = additions.loras, additions.words
+    if additions.in_place_of_prompt is not None:
+        asked, request = replace(asked, prompt=""), replace(request, prompt_weighting=None)
     with ExitStack() as stack:
         if words:
             assert isinstance(model, TakesEmbeddings), "they have been loaded for it"
@@ -44,7 +49,10 @@ def encoded_prompts(
                 for addition, (lora, _) in zip(request.loras, loras, strict=True)
                 if lora.touches_any(model.text_networks)
             )
-        return _encoded_by(asked, request, model, encodings, loras=heard)
+        prompts = _encoded_by(asked, request, model, encodings, loras=heard)
+    if additions.in_place_of_prompt is None:
+        return prompts
+    return tuple(prompt.followed_by(additions.in_place_of_prompt) for prompt in prompts)
 
 
 def _encoded_by(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from underpaint.diffusion.encoded import Picture
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
 from underpaint.diffusion.latent_tiles import GatheredTiles
 from underpaint.diffusion.mask_crop import MaskCrop
@@ -65,6 +66,11 @@ class Trajectory:
         self._latents = self._begin(picture, model, encodings)
         if self._sees_mask:
             self._beside = self._beside_mask(picture, mask, model, encodings)
+        # As they are and not drawn from what the encoder is unsure of, as in diffusers' pipelines.
+        self._references = [
+            encoded_picture(each, request, self._additions.autoencoder, model, encodings).mean[0]
+            for each in request.reference_pictures
+        ]
         self._scaled = self._latents[0]
         tiles = tiles_of(request, pixels_per_latent=model.pixels_per_latent)
         self._tiles = None if tiles is None else GatheredTiles(tiles)
@@ -88,7 +94,8 @@ class Trajectory:
                 self._clean = encoded_picture(picture, request, autoencoder, model, encodings).mean
             return self._start(torch.zeros(shape))
         encoded = encoded_picture(picture, request, autoencoder, model, encodings)
-        self._clean = encoded.sample(self._generator)
+        draws = FAMILY_OF_ARCHITECTURE[request.model.architecture].draws_seed
+        self._clean = encoded.sample(self._generator) if draws else encoded.mean
         # diffusers' pipelines encode the masked picture too, also for checkpoints that do not take it.
         self._draws_for_masked = encoded.std is not None
         return self._start(self._clean)
@@ -195,6 +202,7 @@ class Trajectory:
                 guidance_scale=self._leg.guidance_scale,
                 loras=self._leg.loras,
                 beside=beside,
+                references=self._references,
                 image_prompts=self._leg.image_prompts[position > 0],
                 deep=self._leg.deep[position] if self._leg.deep else None,
             )
