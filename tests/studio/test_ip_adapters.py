@@ -200,18 +200,6 @@ async def test_guides_are_read_like_seed_images(
     assert workplace.journal.unfinished() == []
 
 
-async def test_redux_and_all_others_are_refused_by_flux(
-    workplace: Workplace, adapter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-
-    families = {**FAMILY_OF_ARCHITECTURE, "sd1x": FAMILY_OF_ARCHITECTURE["flux1d"]}
-    monkeypatch.setattr("underpaint.studio.model_checks.FAMILY_OF_ARCHITECTURE", families)
-    for air in ("test:1@1", "runware:105@1"):
-        error = error_of(await workplace.perform(transformation(ipAdapters=[guided(model=air)])))
-        assert (error["code"], error["parameter"]) == ("unsupportedParameter", "ipAdapters")
-
-
 async def test_redux_is_not_for_stable_diffusion(workplace: Workplace) -> None:
     error = error_of(await workplace.perform(transformation(ipAdapters=[guided(model="runware:105@1")])))
     assert (error["code"], error["parameter"]) == ("modelNotReady", "ipAdapters[0].model")

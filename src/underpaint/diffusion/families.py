@@ -36,7 +36,10 @@ class FamilyEntry:
     embeddings: bool = False
     """Whether they take textual inversions (`diffusion.textual_inversion.TakesEmbeddings`)."""
     ip_adapters: bool = False
-    """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`)."""
+    """Whether they take IP-Adapters (`diffusion.ip_adapter.TakesImagePrompts`), or pictures in place of the prompt
+    (`diffusion.redux.TakesRedux`)."""
+    weighs_ip_adapters: bool = True
+    """Whether such pictures have weights."""
     controlnets: bool = False
     """Whether they take ControlNets (`diffusion.controlnet.TakesControls`)."""
     reference_images: int = 0
@@ -93,6 +96,8 @@ _FLUX = FamilyEntry(
     schedulers=FLOW_SCHEDULERS,
     prompt_weightings=frozenset({"sdEmbeds"}),
     skips_clip_layers=False,
+    ip_adapters=True,
+    weighs_ip_adapters=False,
     has_unet=False,
 )
 _STABLE_DIFFUSION_3 = FamilyEntry(

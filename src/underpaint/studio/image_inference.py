@@ -25,6 +25,7 @@ from underpaint.studio.pictures import Pictures
 from underpaint.studio.preparing import Preparation
 from underpaint.studio.preprocessing import LONGEST_SIDE_PX, Preprocessing
 from underpaint.studio.progress import OnProgress
+from underpaint.studio.reference_images import pixels_of
 from underpaint.studio.room import Place, Room
 from underpaint.studio.run import Run
 from underpaint.studio.safety import Safety
@@ -195,7 +196,7 @@ class ImageInference:
     ) -> Run:
         if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
             raise _conflict(task.task_uuid)
-        place = self._room.enter(caller, results=task.number_results, pixels_each=task.width * task.height)
+        place = self._room.enter(caller, results=task.number_results, pixels_each=pixels_of(task))
         try:
             return await self._accept_into(place, task, raw, caller, cancellation, on_progress)
         except BaseException:
@@ -222,7 +223,6 @@ class ImageInference:
             raise _conflict(task.task_uuid)
         return self.work.begin(
             accepted,
-            task,
             prepared,
             cancellation,
             place,
@@ -273,10 +273,10 @@ class ImageInference:
                 prepared = await self._preparation.prepare(task, record.owner)
                 # It was accepted: the bounds of what may be are not for it.
                 place = self._room.claim(
-                    record.owner, results=task.number_results, pixels_each=task.width * task.height
+                    record.owner, results=task.number_results, pixels_each=pixels_of(task)
                 )
                 self.work.begin(
-                    record, task, prepared, Cancellation(), place, safety_check=safety_check, awaited=False
+                    record, prepared, Cancellation(), place, safety_check=safety_check, awaited=False
                 )
             except TaskError as error:
                 await self._outcomes.fail(record, error)

@@ -14,7 +14,7 @@ from underpaint.studio.pictures import Pictures, PutImage
 from underpaint.studio.preparing import Prepared
 
 SEED_EXTENSIONS: dict[ImageFormat, str] = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-_PICTURES = ("seedImage", "maskImage", "inputs")
+_PICTURES = ("seedImage", "maskImage", "referenceImages", "inputs")
 """Parameters that hold pictures: they are kept as files, under UUIDs."""
 _KEPT = ("seedImage", "maskImage")
 """Parameters of a kept request that name such files."""
@@ -33,8 +33,8 @@ class Inputs:
         self._pictures = pictures
 
     def write_down(self, record: TaskRecord, prepared: Prepared) -> TaskRecord | None:
-        """Enter a task into the journal, with the seed image and the guide images as they came, and the
-        mask. Blocks.
+        """Enter a task into the journal, with the pictures that it brought as they came, and the mask at
+        its final size. Blocks.
 
         Returns:
             The task as the journal has it; None if it has another of that UUID.
@@ -50,8 +50,11 @@ class Inputs:
         request = {**record.request, **{name: put.image_uuid for name, put in kept.items()}}
         if guides:
             request["ipAdapters"] = _with_guides(record.request["ipAdapters"], guides)
+        references = [self._put(data, record) for data in prepared.reference_files]
+        if references:
+            request["referenceImages"] = [put.image_uuid for put in references]
         record = replace(record, request=request)
-        puts = [*kept.values(), *(put for of_adapter in guides for put in of_adapter)]
+        puts = [*kept.values(), *references, *(put for of_adapter in guides for put in of_adapter)]
         if self._journal.accept(record, along=[put.record for put in puts]):
             return record
         for put in puts:
@@ -63,6 +66,8 @@ class Inputs:
         for name in _KEPT:
             if name in record.request:
                 await self._pictures.discard_seed(record.request[name])
+        for image_uuid in record.request.get("referenceImages") or ():
+            await self._pictures.discard_seed(image_uuid)
         for adapter in record.request.get("ipAdapters") or ():
             for image_uuid in adapter["guideImages"]:
                 await self._pictures.discard_seed(image_uuid)

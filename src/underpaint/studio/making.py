@@ -25,6 +25,8 @@ def picture_parameters(
         **({"lora": _weighted(job.loras)} if job.loras else {}),
         **({"embeddings": _weighted(job.embeddings)} if job.embeddings else {}),
         **({"ipAdapters": _ip_adapters(job)} if job.image_prompts else {}),
+        # How many; the pictures themselves are not told, nor is the seed image.
+        **({"referenceImages": len(job.reference_pictures)} if job.reference_pictures else {}),
         **({"acceleratorOptions": _shortcuts(job.deep_cache)} if job.deep_cache else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
     }

@@ -17,6 +17,52 @@ def check_model_can(task: ImageInferenceTask, entry: ModelEntry) -> None:
     _check_pictures(task, entry)
     _check_acceleration(task, entry)
     _check_additions(task, entry)
+    _check_references(task, entry)
+    _check_weights(task, entry)
+
+
+def _check_references(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse reference images that the model does not look at."""
+    family = FAMILY_OF_ARCHITECTURE[entry.architecture]
+    given, most = len(task.reference_images), family.reference_images
+    if given and not most:
+        raise TaskError(
+            "incompatibleParameters",
+            f"'referenceImages' goes with editing models only, such as FLUX.1 Kontext, and {entry.air} ({entry.name}) "
+            f"is {entry.architecture}.",
+            parameter=["referenceImages", "model"],
+        )
+    if given > most:
+        raise TaskError(
+            "invalidReferenceImages",
+            f"'referenceImages' must be a list of strings, at most {most} with {entry.name}, not {given}.",
+            parameter="referenceImages",
+            type="string[]",
+        )
+
+
+def _check_weights(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse weights for pictures that take the place of the prompt."""
+    family = FAMILY_OF_ARCHITECTURE[entry.architecture]
+    if family.weighs_ip_adapters:
+        return
+    for index, asked in enumerate(task.ip_adapters):
+        for name, value, only in (
+            ("weight", asked.weight, 1.0),
+            ("embedScaling", asked.embed_scaling, "kv"),
+            ("weightType", asked.weight_type, "normal"),
+            ("weightComposition", asked.weight_composition, 1.0),
+        ):
+            if value != only:
+                parameter = f"ipAdapters[{index}].{name}"
+                raise TaskError(
+                    parameter_code("invalid", parameter),
+                    f"'{parameter}' must be {only!r} with a model of {family.title}: pictures take the place of its "
+                    "prompt, and have no weight.",
+                    parameter=parameter,
+                    type="string" if isinstance(only, str) else "float",
+                    allowed_values=[only],
+                )
 
 
 def _check_additions(task: ImageInferenceTask, entry: ModelEntry) -> None:

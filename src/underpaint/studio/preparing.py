@@ -13,6 +13,7 @@ from underpaint.studio.fitting import fitted_mask, fitted_picture, outpaint_mask
 from underpaint.studio.lookups import checkpoint, files_of
 from underpaint.studio.model_checks import check_model_can
 from underpaint.studio.pictures import Pictures
+from underpaint.studio.reference_images import read_references, with_size
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES, model_reference
 from underpaint.wire import ImageInferenceTask, TaskError
 
@@ -21,6 +22,8 @@ from underpaint.wire import ImageInferenceTask, TaskError
 class Prepared:
     """What there is to begin with."""
 
+    task: ImageInferenceTask
+    """With the size of its picture, if that was left to a reference image."""
     entry: ModelEntry
     location: Path
     picture: Picture | None
@@ -35,6 +38,10 @@ class Prepared:
     image_prompts: tuple[ImagePrompt, ...] = ()
     guide_files: tuple[tuple[bytes, ...], ...] = ()
     """Their pictures as they came."""
+    references: tuple[Picture, ...] = ()
+    """Reference images, each in a size that the model looks at."""
+    reference_files: tuple[bytes, ...] = ()
+    """The same as they came."""
 
 
 class Preparation:
@@ -68,6 +75,8 @@ class Preparation:
         loras = await self._additions.loras(task, entry)
         embeddings = await self._additions.embeddings(task, entry)
         adapters = await self._additions.ip_adapters(task, entry)
+        references, reference_files = await read_references(task, entry, self._pictures, owner)
+        task = with_size(task, references)
         picture, seed_file = None, None
         if task.seed_image is not None:
             picture, seed_file = await self._pictures.read_as(
@@ -88,6 +97,7 @@ class Preparation:
                 model=model_reference(refiner_entry, files), start_step=task.refiner.steps_before(steps)
             )
         return Prepared(
+            task=task,
             entry=entry,
             location=location,
             picture=picture,
@@ -99,6 +109,8 @@ class Preparation:
             embeddings=embeddings,
             image_prompts=image_prompts,
             guide_files=guide_files,
+            references=references,
+            reference_files=reference_files,
         )
 
     def _refiner(self, asked: wire.Refiner, entry: ModelEntry, steps: int) -> ModelEntry:

@@ -66,6 +66,8 @@ class Wishes:
     loras: tuple[Addition, ...] = ()
     embeddings: tuple[Embedding, ...] = ()
     image_prompts: tuple[ImagePrompt, ...] = ()
+    references: tuple[Picture, ...] = ()
+    """What an editing model looks at, each in a size of `reference_size`."""
     deep_cache: DeepCache | None = None
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
@@ -110,6 +112,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         loras=wishes.loras,
         embeddings=wishes.embeddings,
         image_prompts=wishes.image_prompts,
+        reference_pictures=wishes.references,
         deep_cache=wishes.deep_cache,
         further_passes=tuple(further),
         previews=wishes.previews,
@@ -143,12 +146,14 @@ def model_reference(entry: ModelEntry, location: Path) -> ModelReference:
 def tile_side(wishes: Wishes, entry: ModelEntry) -> int | None:
     """Side of the tiles in which a picture is worked on that is far larger than those the model learned from.
 
-    Only with a picture to begin with: from text, every tile would become a picture of its own.
+    Only with a picture to begin with: from text, every tile would become a picture of its own. And without reference
+    images, of which every tile would take the whole.
     """
     native = min(entry.defaults.width_px, entry.defaults.height_px) // 64 * 64
     larger = max(wishes.width_px, wishes.height_px) > TILED_FROM * native
     fits = min(wishes.width_px, wishes.height_px) > native
-    return native if wishes.picture is not None and larger and fits else None
+    begun = wishes.picture is not None and not wishes.references
+    return native if begun and larger and fits else None
 
 
 def _passes(wishes: Wishes, entry: ModelEntry) -> list[EnginePass]:

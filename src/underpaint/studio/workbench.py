@@ -80,7 +80,6 @@ class Workbench:
     def begin(
         self,
         record: TaskRecord,
-        task: ImageInferenceTask,
         prepared: Prepared,
         cancellation: Cancellation,
         place: Place,
@@ -93,14 +92,14 @@ class Workbench:
 
         Args:
             record: as the journal has it.
-            task: the same, read.
-            prepared: what there is to begin with.
+            prepared: the same, read, and what there is to begin with.
             cancellation: ends it.
             place: its place in the queue.
             safety_check: by what its pictures are judged; None for not at all.
             awaited: whether a caller waits for its outcome.
             on_progress: is told how far it is, if the task asks for that.
         """
+        task = prepared.task
         if not (task.progress or task.previews):
             on_progress = None
         wishes = Wishes(
@@ -124,6 +123,7 @@ class Workbench:
             loras=prepared.loras,
             embeddings=prepared.embeddings,
             image_prompts=prepared.image_prompts,
+            references=prepared.references,
             deep_cache=deep_cache(task.accelerator_options),
             passes=task.passes,
             previews=task.previews and on_progress is not None,
