@@ -4,6 +4,7 @@ from underpaint.catalog import ModelRefused
 from underpaint.catalog.contents import (
     FAMILIES,
     Contents,
+    acts_upon,
     contents_of,
     is_recognizable,
     same_family,
@@ -99,6 +100,10 @@ def test_checkpoints_are_told_by_their_tensors(shapes: Shapes, architecture: str
             {"ip_adapter.1.to_k_ip.weight": (8, 768), "image_proj.norm.weight": (2,)},
             Contents(category="ipadapter", architecture="sd1x"),
         ),
+        (
+            {"redux_up.weight": (12288, 1152), "redux_down.weight": (4096, 12288)},
+            Contents(category="ipadapter", architecture="flux1d"),
+        ),
         ({"emb_params": (4, 768)}, Contents(category="embeddings", architecture="sd1x")),
         ({"cat-toy": (768,)}, Contents(category="embeddings", architecture="sd1x")),
         ({"scale": (1,)}, Contents()),
@@ -145,3 +150,21 @@ def test_a_family_shares_its_weights_form() -> None:
 def test_only_some_architectures_can_be_recognized() -> None:
     assert is_recognizable("illustrious")
     assert not is_recognizable("qwen_image")
+
+
+@pytest.mark.parametrize(
+    ("addition", "checkpoint", "acts"),
+    [
+        ("flux1d", "flux1s", True),
+        ("flux1d", "fluxkontextdev", True),
+        ("flux1s", "flux1d", True),
+        ("flux1d", "flux2", False),
+        ("flux1d", "sdxl", False),
+        ("sdxl", "pony", True),
+        ("sd1x", "sd2x", False),
+    ],
+)
+def test_what_is_made_for_one_flux_acts_upon_the_others(addition: str, checkpoint: str, acts: bool) -> None:
+    assert acts_upon(addition, checkpoint) is acts
+    if acts:
+        assert acts_upon(checkpoint, addition)

@@ -129,3 +129,19 @@ def test_a_repository_is_no_adapter(air: str) -> None:
                 air=air, source="h94/IP-Adapter", architecture="sd1x" if air == "runware:55@5" else "flux1d"
             )
         )
+
+
+def test_redux_is_found_in_its_folder_with_its_encoder(tmp_path: Path) -> None:
+    """As Black Forest Labs publish it: one file for other programs, and the same for diffusers."""
+    encoder = write_encoder_folder(tmp_path / "redux" / "image_encoder", layer_width=1152)
+    shapes = {"redux_up.weight": (12, 1152), "redux_down.weight": (4, 12)}
+    inside = write_safetensors(
+        tmp_path / "redux" / "image_embedder" / "diffusion_pytorch_model.safetensors", shapes
+    )
+    beside = write_safetensors(tmp_path / "redux" / "flux1-redux-dev.safetensors", shapes)
+    for source, file in ((tmp_path / "redux", inside), (beside, beside)):
+        entry = describe(NewModel(air="runware:105@1", source=str(source)))
+        assert entry.files is not None
+        assert (entry.category, entry.architecture) == ("ipadapter", "flux1d")
+        assert entry.files.location == str(file)
+        assert image_encoder_of(entry, file) == encoder

@@ -57,7 +57,7 @@ class FakePainter:
                     seed=request["seed"],
                     steps=8,
                     effective_steps=4,
-                    strength=0.5 if request["strength"] is None else request["strength"],
+                    strength=_strength(request),
                     parameters={"positivePrompt": request["prompt"], "seed": request["seed"]},
                     embed_parameters=self.settings.embed_parameters,
                 )
@@ -95,3 +95,9 @@ def run(
         return Outcome(code=code, output=captured.out, errors=captured.err)
 
     return call
+
+
+def _strength(request: Mapping[str, Any]) -> float | None:
+    if request["photo"] is None:
+        return None
+    return 0.5 if request["strength"] is None else float(request["strength"])

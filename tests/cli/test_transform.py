@@ -58,7 +58,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
         *("--scheduler", "Euler a", "--negative-prompt", "people", "--width", "128", "--height", "192"),
         *("--fit", "cover", "--model", "civitai:1@2", "--seed", "9"),
         *("--mask", "mask.png", "--lora", "civitai:3@4=-0.5", "--lora", "civitai:5@6"),
-        *("--vae", "civitai:7@8", "--embedding", "civitai:9@1=0.5"),
+        *("--vae", "civitai:7@8", "--embedding", "civitai:9@1=0.5", "--reference", "other.jpg"),
     )
 
     assert painter.requests == [
@@ -81,9 +81,31 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "vae": "civitai:7@8",
             "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
             "embeddings": {"civitai:9@1": 0.5},
+            "references": [Path("other.jpg")],
             "passes": [],
         }
     ]
+
+
+def test_an_editing_model_works_after_the_photo(run: Run, folder: Path, painter: FakePainter) -> None:
+    outcome = run(
+        *("transform", "photo.jpg", "at night", "--also", "in snow", "--edit", "--reference", "other.jpg"),
+        *("--model", "runware:106@1", "--seed", "7"),
+    )
+
+    assert outcome.code == 0
+    for request in painter.requests:
+        assert (request["photo"], request["strength"]) == (None, None)
+        assert request["references"] == [Path("photo.jpg"), Path("other.jpg")]
+    assert _names(folder) == {"photo-7-1.png", "photo-7-2.png", "photo-7-sheet.png"}
+
+
+def test_what_is_edited_has_no_strength(run: Run, painter: FakePainter) -> None:
+    for option in (("--strength", "0.5"), ("--strengths", "0.3,0.5"), ("--passes", "0.5,0.3")):
+        outcome = run("transform", "photo.jpg", "at night", "--edit", *option)
+        assert outcome.code == 2
+        assert "--edit does not begin with the photo" in outcome.errors
+    assert painter.requests == []
 
 
 def test_what_is_not_given_is_left_to_the_model(run: Run, painter: FakePainter) -> None:

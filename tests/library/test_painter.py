@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import underpaint
 from tests.checkpoints import EMBEDDED_CHECKPOINT
@@ -14,6 +14,7 @@ from tests.diffusion.test_lora import networks_of
 from tests.embeddings import write_embedding
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
 from tests.loras import write_lora
+from tests.redux import write_redux
 from underpaint.catalog import EMBEDDED
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.images import read_parameters
@@ -287,6 +288,52 @@ def test_guides_lead_with_their_weights(painter: Painter, photo: Image.Image, tm
             painter.transform(photo, "charcoal sketch", guides=[replace(guide, **wrong)])
     with pytest.raises(LookupError, match="not installed"):
         painter.transform(photo, "charcoal sketch", guides=[replace(guide, model="runware:55@1")])
+
+
+def test_an_editing_model_works_after_references(
+    painter: Painter, photo: Image.Image, kontext_checkpoint: Path
+) -> None:
+    small = {"width_px": 64, "height_px": 64, "steps": 2}
+    new = NewModel(
+        air="test:6@1", source=str(kontext_checkpoint), architecture="fluxkontextdev", defaults=small
+    )
+    painter.catalog.installed.add(describe(new))
+    wishes: dict[str, object] = {"photo": None, "prompt": "a red house", "seed": 1, "model": "test:6@1"}
+    [edited], [other], [begun] = painter.transform_many(
+        [
+            {**wishes, "references": [photo]},
+            {**wishes, "references": [ImageOps.invert(photo)]},
+            {**wishes, "references": [photo], "photo": photo, "width": 128, "height": 128, "strength": 0.5},
+        ]
+    )
+    assert edited.image.size == (64, 48)
+    assert difference(edited.image, other.image) > 0.5
+    assert (edited.strength, edited.parameters["referenceImages"]) == (None, 1)
+    assert (begun.image.size, begun.strength) == ((128, 128), 0.5)
+    with pytest.raises(ValueError, match="references must lie between 0 and 2"):
+        painter.transform(None, "a red house", model="test:6@1", references=[photo] * 3)
+    with pytest.raises(ValueError, match="references are for editing models"):
+        painter.transform(photo, "charcoal sketch", references=[photo])
+
+
+def test_redux_takes_pictures_and_no_weights(
+    painter: Painter, photo: Image.Image, flux_checkpoint: Path, tmp_path: Path
+) -> None:
+    small = {"width_px": 64, "height_px": 64, "steps": 2}
+    installed = painter.catalog.installed
+    installed.add(describe(NewModel(air="test:7@1", source=str(flux_checkpoint), defaults=small)))
+    installed.add(describe(NewModel(air="test:8@1", source=str(write_redux(tmp_path / "redux")))))
+    guide = underpaint.Guide(model="test:8@1", photos=[photo, ImageOps.invert(photo)])
+    wishes: dict[str, object] = {"photo": None, "prompt": "", "seed": 1, "model": "test:7@1"}
+    [led], [averaged] = painter.transform_many(
+        [
+            {**wishes, "width": 128, "height": 128, "guides": [guide]},
+            {**wishes, "width": 128, "height": 128, "guides": [replace(guide, combine_method="average")]},
+        ]
+    )
+    assert difference(led.image, averaged.image) > 0
+    with pytest.raises(ValueError, match="have no weight"):
+        painter.transform(None, "", model="test:7@1", guides=[replace(guide, weight=0.5)])
 
 
 def test_embeddings_act_where_they_are_named(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:

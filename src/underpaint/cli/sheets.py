@@ -34,11 +34,13 @@ class Painted:
     """How long it took, loading included."""
 
 
-def make_pictures(photo: Path, variants: Sequence[Variant], *, settings: Settings, **common: Any) -> Painted:
+def make_pictures(
+    photo: Path | None, variants: Sequence[Variant], *, settings: Settings, **common: Any
+) -> Painted:
     """Make one picture for each variant, together, under a progress bar.
 
     Args:
-        photo: the seed picture.
+        photo: the seed picture; None for none.
         variants: what differs between the pictures.
         settings: of the engine.
         common: what does not differ, by the names of `underpaint.transform`.
@@ -84,7 +86,12 @@ def make_sheet(
     return contact_sheet(
         list(rows.values()),
         title=title,
-        column_headings=["the photo", *(f"strength {strength:g}" for strength in strengths)],
+        column_headings=["the photo", *map(_heading, strengths)],
         row_headings=[f"{prompt}, seed {seed}" if several_seeds else prompt for prompt, seed in rows],
         footer=footer,
     )
+
+
+def _heading(strength: float | None) -> str:
+    """Of a column; without a strength the picture is not begun with the photo."""
+    return "edited" if strength is None else f"strength {strength:g}"

@@ -45,6 +45,8 @@ def transform(
     vae: str | None = None,
     lora: Annotated[list[str] | None, Parameter(negative=())] = None,
     embedding: Annotated[list[str] | None, Parameter(negative=())] = None,
+    edit: Annotated[bool, Parameter(negative=())] = False,
+    reference: Annotated[list[Path] | None, Parameter(negative=())] = None,
     output_path: Annotated[Path | None, Parameter(("--output", "-o"))] = None,
     format: Format | None = None,
     force: Annotated[bool, Parameter(("--force", "-f"), negative=())] = False,
@@ -82,6 +84,9 @@ def transform(
             can be given several times. By default the weight is 1.
         embedding: Identifier of a textual inversion embedding, with its weight like a LoRA's; can be given several
             times. It acts where its word stands in a prompt.
+        edit: The photo is what an editing model, such as FLUX.1 Kontext (runware:106@1), works after, and not what it
+            begins with.
+        reference: A further picture that an editing model works after; can be given several times.
         output_path: File, or folder, to write to. By default files named after the photo and the seed, in the
             working directory. Of several pictures, each gets a number.
         format: Of the files. By default what the name of the output says, or PNG.
@@ -89,6 +94,10 @@ def transform(
     """
     if passes is not None and (strength is not None or strengths is not None):
         raise UsageError("--passes say their own strengths; leave --strength and --strengths out")
+    if edit and (strength is not None or strengths is not None or passes is not None):
+        raise UsageError(
+            "--edit does not begin with the photo; leave --strength, --strengths and --passes out"
+        )
     own_passes = [] if passes is None else _passes(passes)
     variants = _variants(
         [prompt, *(also or [])],
@@ -100,7 +109,7 @@ def transform(
     _check_free(targets.all, force=force)
     try:
         painted = make_pictures(
-            photo,
+            None if edit else photo,
             variants,
             settings=effective.settings,
             mask=mask,
@@ -117,6 +126,7 @@ def transform(
             vae=vae,
             loras=_weights(lora or []),
             embeddings=_weights(embedding or [], "--embedding"),
+            references=[*([photo] if edit else []), *(reference or [])],
             passes=own_passes,
         )
     except ValueError as failure:

@@ -87,6 +87,7 @@ class Painter:
         vae: str | None = None,
         loras: Mapping[str, float] | None = None,
         guides: Sequence[Guide] = (),
+        references: Sequence[Photo] = (),
         embeddings: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
@@ -118,7 +119,10 @@ class Painter:
                 (compel).
             vae: AIR identifier of a VAE in place of the model's own.
             loras: weights, -4 to 4, of LoRAs by their AIR identifiers, which act together upon the model.
-            guides: pictures that lead the result beside the prompt, by up to 8 IP-Adapters.
+            guides: pictures that lead the result beside the prompt, by up to 8 IP-Adapters; with FLUX.1 Redux in place
+                of it.
+            references: photos that an editing model, such as FLUX.1 Kontext, works after; without `photo` the picture
+                has by default the shape of the first.
             embeddings: weights, -4 to 4, of textual inversions by their AIR identifiers. Each acts where its word (its
                 trigger word, else the one in its file, else its name) stands in a prompt.
             passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name

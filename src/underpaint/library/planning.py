@@ -30,6 +30,7 @@ from underpaint.library.guide import Guide, Photo
 from underpaint.library.sizes import LARGEST_SIDE_PX, size_of
 from underpaint.settings import Settings
 from underpaint.studio.embeddings import embedding_of
+from underpaint.studio.reference_images import reference_picture
 from underpaint.studio.requests import (
     GUIDE_SIDE_PX,
     LARGEST_SEED,
@@ -74,6 +75,7 @@ class Planner:
         vae: str | None = None,
         loras: Mapping[str, float] | None = None,
         guides: Sequence[Guide] = (),
+        references: Sequence[Photo] = (),
         embeddings: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
@@ -83,8 +85,12 @@ class Planner:
         """
         entry = self._catalog.resolve(model or self._settings.default_model)
         image = None if photo is None else self._read(photo)
+        seen = self._references(references, entry)
         if outpaint is None:
-            width_px, height_px = size_of(image, entry, width, height)
+            if image is None and seen and width is None and height is None:
+                height_px, width_px = seen[0].shape[:2]
+            else:
+                width_px, height_px = size_of(image, entry, width, height)
             seed_picture, painted_mask = self._fitted(image, mask, width_px, height_px, fit)
         else:
             if image is None or mask is not None:
@@ -121,6 +127,7 @@ class Planner:
             vae=None if vae is None else self._vae(vae, entry),
             loras=tuple(self._lora(air, weight, entry) for air, weight in (loras or {}).items()),
             image_prompts=self._image_prompts(guides, entry),
+            references=seen,
             embeddings=self._embeddings(embeddings or {}, entry, prompts),
             passes=own,
             **rest,
@@ -153,6 +160,15 @@ class Planner:
         entry, location = additional_model(self._catalog, air, "lora", checkpoint=checkpoint)
         return messages.Addition(air=entry.air, location=location, weight=weight)
 
+    def _references(self, photos: Sequence[Photo], checkpoint: ModelEntry) -> tuple[messages.Picture, ...]:
+        most = FAMILY_OF_ARCHITECTURE[checkpoint.architecture].reference_images
+        if photos and not most:
+            raise ValueError(
+                f"references are for editing models, and {checkpoint.air} is {checkpoint.architecture}"
+            )
+        _check_ranges(references=(len(photos), 0, most))
+        return tuple(reference_picture(self._read(photo), checkpoint) for photo in photos)
+
     def _image_prompts(
         self, guides: Sequence[Guide], checkpoint: ModelEntry
     ) -> tuple[messages.ImagePrompt, ...]:
@@ -167,6 +183,10 @@ class Planner:
             weight=(guide.weight, -1, 1),
             weight_composition=(guide.weight_composition, 0, 1),
         )
+        weights = (guide.weight, guide.weight_composition, guide.embed_scaling, guide.weight_type)
+        weighed = FAMILY_OF_ARCHITECTURE[checkpoint.architecture].weighs_ip_adapters
+        if not weighed and weights != (1.0, 1.0, "kv", "normal"):
+            raise ValueError(f"guides of models of {checkpoint.architecture} have no weight")
         entry, location = additional_model(self._catalog, guide.model, "ipadapter", checkpoint=checkpoint)
         photos = [shrink_image(self._read(photo), longest_px=GUIDE_SIDE_PX) for photo in guide.photos]
         return messages.ImagePrompt(

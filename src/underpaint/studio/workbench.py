@@ -28,7 +28,7 @@ from underpaint.studio.progress import OnProgress, Reporter
 from underpaint.studio.requests import Wishes, deep_cache, job_requests
 from underpaint.studio.room import Place
 from underpaint.studio.run import Run
-from underpaint.wire import ControlNetPreprocessTask, ImageInferenceTask, TaskError
+from underpaint.wire import ControlNetPreprocessTask, TaskError
 
 log = logging.getLogger(__name__)
 
