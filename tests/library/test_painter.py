@@ -295,10 +295,10 @@ def test_an_editing_model_works_after_references(
 ) -> None:
     small = {"width_px": 64, "height_px": 64, "steps": 2}
     new = NewModel(
-        air="test:6@1", source=str(kontext_checkpoint), architecture="fluxkontextdev", defaults=small
+        air="test:16@1", source=str(kontext_checkpoint), architecture="fluxkontextdev", defaults=small
     )
     painter.catalog.installed.add(describe(new))
-    wishes: dict[str, object] = {"photo": None, "prompt": "a red house", "seed": 1, "model": "test:6@1"}
+    wishes: dict[str, object] = {"photo": None, "prompt": "a red house", "seed": 1, "model": "test:16@1"}
     [edited], [other], [begun] = painter.transform_many(
         [
             {**wishes, "references": [photo]},
@@ -311,7 +311,7 @@ def test_an_editing_model_works_after_references(
     assert (edited.strength, edited.parameters["referenceImages"]) == (None, 1)
     assert (begun.image.size, begun.strength) == ((128, 128), 0.5)
     with pytest.raises(ValueError, match="references must lie between 0 and 2"):
-        painter.transform(None, "a red house", model="test:6@1", references=[photo] * 3)
+        painter.transform(None, "a red house", model="test:16@1", references=[photo] * 3)
     with pytest.raises(ValueError, match="references are for editing models"):
         painter.transform(photo, "charcoal sketch", references=[photo])
 
@@ -321,10 +321,10 @@ def test_redux_takes_pictures_and_no_weights(
 ) -> None:
     small = {"width_px": 64, "height_px": 64, "steps": 2}
     installed = painter.catalog.installed
-    installed.add(describe(NewModel(air="test:7@1", source=str(flux_checkpoint), defaults=small)))
-    installed.add(describe(NewModel(air="test:8@1", source=str(write_redux(tmp_path / "redux")))))
-    guide = underpaint.Guide(model="test:8@1", photos=[photo, ImageOps.invert(photo)])
-    wishes: dict[str, object] = {"photo": None, "prompt": "", "seed": 1, "model": "test:7@1"}
+    installed.add(describe(NewModel(air="test:17@1", source=str(flux_checkpoint), defaults=small)))
+    installed.add(describe(NewModel(air="test:18@1", source=str(write_redux(tmp_path / "redux")))))
+    guide = underpaint.Guide(model="test:18@1", photos=[photo, ImageOps.invert(photo)])
+    wishes: dict[str, object] = {"photo": None, "prompt": "", "seed": 1, "model": "test:17@1"}
     [led], [averaged] = painter.transform_many(
         [
             {**wishes, "width": 128, "height": 128, "guides": [guide]},
@@ -333,7 +333,7 @@ def test_redux_takes_pictures_and_no_weights(
     )
     assert difference(led.image, averaged.image) > 0
     with pytest.raises(ValueError, match="have no weight"):
-        painter.transform(None, "", model="test:7@1", guides=[replace(guide, weight=0.5)])
+        painter.transform(None, "", model="test:17@1", guides=[replace(guide, weight=0.5)])
 
 
 def test_embeddings_act_where_they_are_named(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:
