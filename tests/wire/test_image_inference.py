@@ -245,6 +245,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
         ["x", 1, True, GUIDED, [GUIDED] * 9],
     ),
     ("referenceImages", "string[]", ["x", 1, True, ["x"] * 17, ["x", None], [7], [["x"]]]),
+    ("controlNet", "object[]", ["x", 1, True, GUIDED, [GUIDED] * 9]),
     ("numberResults", "integer", [0, -1, 21, *WHOLE]),
     ("outputType", "string|string[]", ["", "png", ["URL", "png"], [["URL"]], [None], *TEXT]),
     ("outputFormat", "string", ["", "gif", *TEXT]),
@@ -768,7 +769,6 @@ CHANGES_THE_PICTURE: dict[str, object] = {
     "hiresfix": True,
     "lora": [{"model": "civitai:1@2", "weight": 1.0}],
     "lycoris": [{"model": "civitai:1@2", "weight": 1.0}],
-    "controlNet": [{"model": "runware:25@1", "guideImage": "x", "weight": None}],
     "upscaleFactor": 2,
 }
 

@@ -3,6 +3,7 @@
 from underpaint.wire.acceleration import AcceleratorOptions
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import Air
+from underpaint.wire.controlnets import MAX_CONTROLNETS, ControlMode, ControlNet
 from underpaint.wire.delivery import DeliveryMethod, OutputFormat, OutputType, PictureTask, PromptWeighting
 from underpaint.wire.envelope import frames, http_reply, progress_frames
 from underpaint.wire.errors import ERROR_CODES, ErrorCode, TaskError, find_error_code
@@ -49,6 +50,7 @@ __all__ = [
     "FLOW_SCHEDULER_NAMES",
     "ITEM_TYPES",
     "MAX_ADDITIONS",
+    "MAX_CONTROLNETS",
     "MAX_GUIDE_IMAGES",
     "MAX_IP_ADAPTERS",
     "MAX_PASSES",
@@ -62,6 +64,8 @@ __all__ = [
     "AuthenticationTask",
     "CancelResult",
     "CancelTask",
+    "ControlMode",
+    "ControlNet",
     "ControlNetPreprocessTask",
     "DeliveryMethod",
     "ErrorCode",

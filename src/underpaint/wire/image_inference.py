@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from underpaint.wire.acceleration import PRESETS, AcceleratorOptions, fold_acceleration
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import ModelIdentifier, OptionalModelIdentifier
+from underpaint.wire.controlnets import MAX_CONTROLNETS, ControlNet, fold_controlnets
 from underpaint.wire.delivery import PictureTask, PromptWeighting, documented_spelling
 from underpaint.wire.errors import TaskError, parameter_code
 from underpaint.wire.fields import Integer, OptionalInteger, WireModel
@@ -113,6 +114,7 @@ class ImageInferenceTask(PictureTask):
             prompts; one named twice has the sum of both weights.
         ip_adapters: pictures that lead this one, and the models by which they do, up to 8.
         reference_images: pictures that an editing model works after, given like the seed image.
+        control_net: maps that the picture is laid out by, and the models that read them, up to 8.
         accelerator_options: shortcuts of the steps, for models with a UNet; None for none.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
@@ -199,6 +201,12 @@ class ImageInferenceTask(PictureTask):
         max_length=MAX_REFERENCE_IMAGES,
         description="pictures that an editing model works after, given like seedImage",
     )
+    control_net: tuple[ControlNet, ...] = Field(
+        default=(),
+        max_length=MAX_CONTROLNETS,
+        description="maps of edges, depth or the like that the picture is laid out by, and the ControlNets of the "
+        "model's family that read them",
+    )
     accelerator_options: AcceleratorOptions | None = Field(
         default=None, description="shortcuts of the steps, for models with a UNet; default: none"
     )
@@ -229,6 +237,7 @@ class ImageInferenceTask(PictureTask):
         fold_list(folded, "lora", WeightedModel)
         fold_list(folded, "embeddings", WeightedModel)
         fold_ip_adapters(folded)
+        fold_controlnets(folded)
         fold_list(folded, "passes", Pass)
         fold_object(folded, "outpaint", Outpaint)
         _check_outpaint(folded)

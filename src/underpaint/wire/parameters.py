@@ -18,7 +18,6 @@ UNSUPPORTED_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "hiresfix": "the high-resolution pass is not available",
         "watermark": "watermarks are not available",
         "lycoris": "LyCORIS models are not available",
-        "controlNet": "ControlNet models are not available",
         "puLID": "PuLID is not available",
         "pulid": "PuLID is not available",
         "acePlusPlus": "ACE++ is not available",

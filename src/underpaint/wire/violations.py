@@ -65,11 +65,24 @@ def fold_object(parameters: dict[str, object], name: str, model: type[WireModel]
         parameters[name] = given
 
 
-def fold_list(parameters: dict[str, object], name: str, model: type[WireModel]) -> None:
+def fold_list(
+    parameters: dict[str, object],
+    name: str,
+    model: type[WireModel],
+    *,
+    unsupported: Mapping[str, str] | None = None,
+) -> None:
     """Prepare a list of objects for its model: nulls count as absent, names are checked, an empty list says nothing.
 
     What is no list, or no object within it, is left for the model to refuse.
+
+    Args:
+        parameters: of the task; changed.
+        name: of the list.
+        model: of the objects.
+        unsupported: members that are refused unless their value says nothing, with the reason.
     """
+    unsupported = unsupported or {}
     value = parameters.get(name)
     if value == []:
         del parameters[name]
@@ -79,7 +92,10 @@ def fold_list(parameters: dict[str, object], name: str, model: type[WireModel]) 
     for index, element in enumerate(value):
         if isinstance(element, dict):
             element = {str(key): member for key, member in element.items() if member is not None}
-            check_names(element, known=model.wire_names(), within=f"{name}[{index}].")
+            check_names(
+                element, known=model.wire_names(), unsupported=unsupported, within=f"{name}[{index}]."
+            )
+            element = {key: member for key, member in element.items() if key not in unsupported}
         folded.append(element)
     parameters[name] = tuple(folded)
 
