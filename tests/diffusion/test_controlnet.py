@@ -14,7 +14,14 @@ from tests.controlnets import (
     write_plain_controlnet,
 )
 from tests.diffusion.test_lora import networks_of
-from underpaint.diffusion.controlnet import Control, ControlMode, ControlNet, load_controlnet, residuals
+from underpaint.diffusion.controlnet import (
+    Control,
+    ControlMode,
+    ControlNet,
+    load_controlnet,
+    require_fitting,
+    residuals,
+)
 from underpaint.diffusion.family import ModelLoadError
 
 DICE = torch.Generator().manual_seed(0)
@@ -42,9 +49,7 @@ def xl_unet(sdxl_checkpoint: Path) -> Any:
 def nets(unet: Any, tmp_path_factory: pytest.TempPathFactory) -> list[ControlNet]:
     folder = tmp_path_factory.mktemp("controlnets")
     return [
-        load_controlnet(
-            write_controlnet(folder / str(seed), unet, seed=seed), unet, pixels_per_latent=8, pools=seed == 2
-        )
+        load_controlnet(write_controlnet(folder / str(seed), unet, seed=seed), unet, pools=seed == 2)
         for seed in range(3)
     ]
 
@@ -71,8 +76,8 @@ def test_all_layouts_give_the_same_network(
             write_plain_controlnet(file, network)
     if form.endswith("config"):
         network.save_config(tmp_path)
-    found = load_controlnet(file, base, pixels_per_latent=8)
-    folder = load_controlnet(write_controlnet(tmp_path / "folder", base), base, pixels_per_latent=8)
+    found = load_controlnet(file, base)
+    folder = load_controlnet(write_controlnet(tmp_path / "folder", base), base)
     assert found.network.state_dict().keys() == network.state_dict().keys()
     for name, part in network.state_dict().items():
         assert torch.equal(found.network.state_dict()[name], part), name
@@ -86,7 +91,7 @@ def test_a_checkpoint_may_be_in_the_file_too(unet: Any, tmp_path: Path) -> None:
         "alphas_cumprod": torch.zeros(3),
     }
     save_file({**load_file(file), **beside}, file)
-    load_controlnet(file, unet, pixels_per_latent=8)
+    load_controlnet(file, unet)
 
 
 def test_each_row_has_its_own(unet: Any, nets: list[ControlNet]) -> None:
@@ -211,18 +216,19 @@ def test_what_does_not_fit_is_refused(unet: Any, xl_unet: Any, tmp_path: Path) -
     }
     for location, reason in reasons.items():
         with pytest.raises(ModelLoadError, match=reason) as refused:
-            load_controlnet(location, unet, pixels_per_latent=8)
+            require_fitting(load_controlnet(location, unet), unet, pixels_per_latent=8)
         assert str(tmp_path) not in str(refused.value)
     with pytest.raises(ModelLoadError, match="projection_class_embeddings_input_dim"):
-        load_controlnet(sized, xl_unet, pixels_per_latent=8)
+        require_fitting(load_controlnet(sized, xl_unet), xl_unet, pixels_per_latent=8)
+    require_fitting(load_controlnet(whole, unet), unet, pixels_per_latent=8)
     with pytest.raises(ModelLoadError):
-        load_controlnet(whole, xl_unet, pixels_per_latent=8)
+        load_controlnet(whole, xl_unet)
 
 
 def test_an_inpainting_models_is_that_of_a_plain_one(make_checkpoint: Any, unet: Any, tmp_path: Path) -> None:
     inpainting = networks_of(make_checkpoint(in_channels=9))["unet"]
     file = write_plain_controlnet(tmp_path / "a.safetensors", make_controlnet(unet))
-    net = load_controlnet(file, inpainting, pixels_per_latent=8)
+    net = load_controlnet(file, inpainting)
     wide = {**INPUTS, "sample": torch.cat([INPUTS["sample"], torch.randn(4, 5, 8, 8)], dim=1)}
     control = Control(controlnet=net, map=MAPS[0], weight=1.0)
     for ours, plain in zip(

@@ -176,8 +176,8 @@ def test_a_job_goes_on_from_its_state_in_the_midst_of_an_interval(
 
 @pytest.fixture
 def make_trajectory() -> Callable[..., object]:
-    from underpaint.engine.additions import LoadedAdditions
     from underpaint.engine.encodings import ByteBudgetCache
     from underpaint.engine.trajectory import Trajectory
 
-    return lambda request, model: Trajectory(request, model, ByteBudgetCache(2**20), LoadedAdditions(2**20))
+    additions = Driven().engine._additions
+    return lambda request, model: Trajectory(request, model, ByteBudgetCache(2**20), additions)

@@ -17,6 +17,7 @@ from underpaint.diffusion.scheduler_classes import LMSFromAnyStep, PNDMFromAnySt
 from underpaint.engine.engine import Engine
 from underpaint.engine.messages import (
     Addition,
+    Control,
     Embedding,
     EngineOptions,
     Event,
@@ -52,6 +53,8 @@ class Asked:
     """Files, each with its weight."""
     embeddings: tuple[Embedding, ...] = ()
     image_prompts: tuple[ImagePrompt, ...] = ()
+    controls: tuple[Control, ...] = ()
+    """All of one mode; not both this and another kind of what acts upon the model."""
     width_px: int = 64
     height_px: int = 64
 
@@ -108,6 +111,7 @@ class SideBySide:
                     clip_skip=asked.clip_skip,
                     vae=None if asked.vae is None else Addition(air="vae:1@1", location=asked.vae),
                     image_prompts=asked.image_prompts,
+                    controls=asked.controls,
                     embeddings=asked.embeddings,
                     prompt_weighting=asked.prompt_weighting,
                     loras=tuple(
@@ -139,6 +143,19 @@ class SideBySide:
             )
             pipeline.set_ip_adapter_scale([prompt.weight for prompt in asked.image_prompts])
         return pipeline
+
+    def _with_controls(self, pipeline: Any, asked: Asked) -> Any:
+        """Another pipeline of diffusers', with its ControlNets: a list of them, or one alone."""
+        kind = "" if asked.picture is None else "Img2Img" if asked.mask is None else "Inpaint"
+        nets = [
+            diffusers.ControlNetModel.from_pretrained(control.location, local_files_only=True)
+            for control in asked.controls
+        ]
+        controlled = getattr(diffusers, self._pipeline.format(f"ControlNet{kind}")).from_pipe(
+            pipeline, vae=pipeline.vae, controlnet=nets if len(nets) > 1 else nets[0]
+        )
+        controlled.set_progress_bar_config(disable=True)
+        return controlled
 
     def _with_embeddings(self, asked: Asked) -> Any:
         """Another pipeline of diffusers', with its own way of taking textual inversions; weights are in the vectors."""
@@ -210,20 +227,40 @@ class SideBySide:
                 arguments.update(width=asked.width_px, height=asked.height_px)
             else:
                 kind = "Img2Img" if asked.mask is None else "Inpaint"
-                # Named, since otherwise only an AutoencoderKL is taken over.
-                pipeline = getattr(diffusers, self._pipeline.format(kind)).from_pipe(
-                    pipeline, vae=pipeline.vae
-                )
-                pipeline.set_progress_bar_config(disable=True)
+                if not asked.controls:
+                    # Named, since otherwise only an AutoencoderKL is taken over.
+                    pipeline = getattr(diffusers, self._pipeline.format(kind)).from_pipe(
+                        pipeline, vae=pipeline.vae
+                    )
+                    pipeline.set_progress_bar_config(disable=True)
                 arguments.update(
                     image=Image.fromarray(asked.picture),
                     strength=asked.strength if strength is None else strength,
                 )
+            if asked.controls:
+                pipeline = self._with_controls(pipeline, asked)
+                arguments.update(_control_arguments(asked))
             if asked.mask is not None:
                 arguments.update(
                     mask_image=Image.fromarray(asked.mask), width=asked.width_px, height=asked.height_px
                 )
             return np.asarray(pipeline(**arguments).images[0])
+
+
+def _control_arguments(asked: Asked) -> dict[str, Any]:
+    """What the pipelines with ControlNets are told of them; one alone goes without lists."""
+    maps = [Image.fromarray(control.map) for control in asked.controls]
+    [mode] = {control.mode for control in asked.controls}
+    assert mode != "prompt", "diffusers has nothing like it"
+    told: dict[str, Any] = {
+        "controlnet_conditioning_scale": [control.weight for control in asked.controls],
+        "control_guidance_start": [control.start for control in asked.controls],
+        "control_guidance_end": [control.end for control in asked.controls],
+        "image" if asked.picture is None else "control_image": maps,
+    }
+    if len(maps) == 1:
+        told = {name: value[0] for name, value in told.items()}
+    return {**told, "guess_mode": mode == "controlnet"}
 
 
 def _reference_class(name: str, own_config: Mapping[str, Any], asked: Asked) -> Any:

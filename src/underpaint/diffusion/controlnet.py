@@ -119,19 +119,26 @@ class TakesControls(Protocol):
         """A picture, height x width x 3, as the ControlNets of the family are shown it."""
         ...
 
+    def require_fitting(self, controlnet: ControlNet) -> None:
+        """Refuse a ControlNet that was loaded for another model, and does not go with this one.
 
-def load_controlnet(location: Path, unet: Any, *, pixels_per_latent: int, pools: bool = False) -> ControlNet:
+        Raises:
+            ModelLoadError: it does not.
+        """
+        ...
+
+
+def load_controlnet(location: Path, unet: Any, *, pools: bool = False) -> ControlNet:
     """Read a ControlNet in one of the layouts in which they are published.
 
     Args:
         location: a diffusers folder, or a safetensors file with diffusers' names or the original ones. Without a
             `config.json` beside its weights it is taken to be made for UNets like this one.
         unet: that it is to act upon, a diffusers `UNet2DConditionModel`.
-        pixels_per_latent: of the model, along a side.
         pools: whether it says the same everywhere, where its files do not say so.
 
     Raises:
-        ModelLoadError: the files are damaged, or the ControlNet is for another architecture.
+        ModelLoadError: the files are damaged, or of another network.
     """
     with loading(location):
         from diffusers import ControlNetModel
@@ -146,13 +153,22 @@ def load_controlnet(location: Path, unet: Any, *, pixels_per_latent: int, pools:
         tensors = read_weights(location)
         if is_in_original_names(tensors):
             tensors = diffusers_names(tensors, network.config)
-        _require_fitting({name: part.shape for name, part in tensors.items()}, network)
+        _require_shapes({name: part.shape for name, part in tensors.items()}, network)
         network.load_state_dict(tensors, assign=True)
         network = network.to(unet.device, unet.dtype).to(memory_format=torch.channels_last).eval()
-    controlnet = ControlNet(name=str(location), network=network, pools=pools)
-    if reason := _misfit(network, unet) or _wrong_scale(controlnet, pixels_per_latent):
-        raise ModelLoadError(f"{location.name} cannot be used as a ControlNet of this model: {reason}")
-    return controlnet
+    return ControlNet(name=str(location), network=network, pools=pools)
+
+
+def require_fitting(controlnet: ControlNet, unet: Any, *, pixels_per_latent: int) -> None:
+    """Refuse a ControlNet that does not go with a UNet.
+
+    Raises:
+        ModelLoadError: it was made for another one.
+    """
+    reason = _misfit(controlnet.network, unet) or _wrong_scale(controlnet, pixels_per_latent)
+    if reason:
+        name = Path(controlnet.name).name
+        raise ModelLoadError(f"{name} cannot be used as a ControlNet of this model: {reason}")
 
 
 @torch.inference_mode()
@@ -242,7 +258,7 @@ def _config_like(unet: Any) -> dict[str, Any]:
     return {**config, "in_channels": unet.config.out_channels}
 
 
-def _require_fitting(given: Mapping[str, Sequence[int]], network: Any) -> None:
+def _require_shapes(given: Mapping[str, Sequence[int]], network: Any) -> None:
     expected = {name: part.shape for name, part in network.state_dict().items()}
     wrong = [name for name in {*expected, *given} if given.get(name) != expected.get(name)]
     if wrong:

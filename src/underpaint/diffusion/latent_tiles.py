@@ -48,9 +48,11 @@ class GatheredTiles:
         """Tiles of one evaluation."""
         return len(self._corners)
 
-    def cut(self, whole: Tensor) -> Tensor:
-        """The tile (..., side, side) of (..., height, width) that comes next."""
-        return whole[(..., *self._place())]
+    def cut(self, whole: Tensor, *, scale: int = 1) -> Tensor:
+        """The tile that comes next of (..., height, width), of which so many lie along each latent pixel."""
+        top, left = (scale * place for place in self._corners[self.number])
+        side = scale * self._tiles.side
+        return whole[..., top : top + side, left : left + side]
 
     def add(self, made: Tensor) -> Tensor | None:
         """Take in a tile (..., side, side).

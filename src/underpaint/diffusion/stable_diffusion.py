@@ -18,7 +18,7 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText, joined, match_by_windows
-from underpaint.diffusion.controlnet import ControlNet, load_controlnet, residuals
+from underpaint.diffusion.controlnet import ControlNet, load_controlnet, require_fitting, residuals
 from underpaint.diffusion.deep_cache import shallow_pass, whole_pass
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
@@ -131,7 +131,11 @@ class StableDiffusion:
 
     def load_controlnet(self, location: Path, *, pools: bool) -> ControlNet:
         """See `TakesControls.load_controlnet`."""
-        return load_controlnet(location, self._unet, pixels_per_latent=self.pixels_per_latent, pools=pools)
+        return load_controlnet(location, self._unet, pools=pools)
+
+    def require_fitting(self, controlnet: ControlNet) -> None:
+        """See `TakesControls.require_fitting`."""
+        require_fitting(controlnet, self._unet, pixels_per_latent=self.pixels_per_latent)
 
     def control_map(self, picture: Picture) -> Tensor:
         """See `TakesControls.control_map`."""

@@ -15,9 +15,12 @@ from underpaint.diffusion.image_encoder import ImageEncoder
 from underpaint.diffusion.ip_adapter import EncodedImagePrompt, ImagePrompts, IPAdapter, TakesImagePrompts
 from underpaint.diffusion.lora import Lora, Loras, TakesLoras
 from underpaint.diffusion.redux import Redux, SiglipEncoder, TakesRedux
+from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.diffusion.textual_inversion import NewWord, TakesEmbeddings, TextualInversion
+from underpaint.engine.controlnets import ActingControl, acting_controls
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, ModelReference
+from underpaint.engine.models import LoadedModels
 
 
 class RowPrompts(NamedTuple):
@@ -36,19 +39,37 @@ class Acting:
     image_prompts: RowPrompts = field(default_factory=RowPrompts)
     in_place_of_prompt: Tensor | None = None
     """(tokens, width) that follow on an empty prompt, and there is no other."""
+    controls: Sequence[ActingControl] = ()
     autoencoder: Autoencoder | None = None
 
 
 class LoadedAdditions:
     """LoRAs, embeddings, IP-Adapters and autoencoders by the model that they are for, and image encoders, up to a
-    number of bytes. Those of running jobs stay in any case.
+    number of bytes. Those of running jobs stay in any case. ControlNets, which are large, are among the models.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
-        self._loaded = ByteBudgetCache(budget_bytes)
+    def __init__(self, budget_bytes: int, models: LoadedModels, *, strict: bool = False) -> None:
+        """Start without any.
 
-    def acting(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> Acting:
+        Args:
+            budget_bytes: of all of them.
+            models: in memory.
+            strict: whether the sums of a row have to be the same whoever shares its passes.
+        """
+        self._loaded = ByteBudgetCache(budget_bytes)
+        self._models = models
+        self._strict = strict
+
+    def acting(
+        self, request: JobRequest, model: Family, encodings: ByteBudgetCache, *, crop: MaskCrop | None = None
+    ) -> Acting:
         """All that a job asks for.
+
+        Args:
+            request: of the job.
+            model: that it runs on.
+            encodings: what was encoded before.
+            crop: the part of the picture that the job works on; None for all of it.
 
         Raises:
             ModelLoadError: some of it cannot be used with the model, or as it is to be used.
@@ -58,6 +79,7 @@ class LoadedAdditions:
             words=self._words(request, model),
             image_prompts=self._image_prompts(request, model, encodings),
             in_place_of_prompt=self._in_place_of_prompt(request, model, encodings),
+            controls=acting_controls(request, model, self._models, strict=self._strict, crop=crop),
             autoencoder=self._autoencoder(request, model),
         )
 

@@ -82,7 +82,6 @@ class Engine:
         self._compiles = executors.chosen != "eager"
         self._checkpoints = Checkpoints(options, self.device, dtype)
         self._checkpoint_interval_s = options.checkpoint_interval_s
-        self._additions = LoadedAdditions(options.additions_bytes)
         self._models = LoadedModels(
             device=self.device,
             form_of=executors.weights_of,
@@ -91,6 +90,9 @@ class Engine:
             on_drop=self._forget,
         )
         self._safety = KeptSafetyChecker(self.device, self._models.set_aside)
+        self._additions = LoadedAdditions(
+            options.additions_bytes, self._models, strict=options.strict_rows is not None
+        )
         if options.preload is not None:
             try:
                 self._models.get(options.preload)

@@ -51,12 +51,13 @@ class Job:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the next forward pass is that of the model as it is, without LoRAs, image prompts or shortcuts."""
+        """Whether the next forward pass is that of the model as it is, without what acts upon it, or shortcuts."""
         if self.trajectory is not None and not self.trajectory.waits_for_refiner:
             return self.trajectory.is_plain
         if deep_cache_of(self.request) is not None:
             return False
-        return self.trajectory is not None or not (self.request.loras or self.request.image_prompts)
+        request = self.request
+        return self.trajectory is not None or not (request.loras or request.image_prompts or request.controls)
 
     @property
     def model(self) -> ModelReference:
@@ -89,4 +90,6 @@ def _without_idle_base(request: JobRequest) -> JobRequest:
     if skipped < request.refiner.start_step:
         return request
     # What acts upon the model before it does not act upon the refiner.
-    return replace(request, model=request.refiner.model, refiner=None, loras=(), image_prompts=())
+    return replace(
+        request, model=request.refiner.model, refiner=None, loras=(), image_prompts=(), controls=()
+    )

@@ -1,6 +1,6 @@
 """One pass of a job down the noise schedule: its sampler, and what leads it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from underpaint.diffusion.family import Family
 from underpaint.diffusion.sampler import Sampler, build_scheduler
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.additions import Acting
+from underpaint.engine.controlnets import ActingControl
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import DeepCache, JobRequest, Pass
 from underpaint.engine.prompts import encoded_prompts
@@ -58,6 +59,10 @@ class Leg:
         self.loras = additions.loras
         self.image_prompts = additions.image_prompts
         self.prompts = encoded_prompts(asked, request, model, encodings, additions)
+        self.controls = additions.controls
+        # Those of a whole run, also where a refiner takes over: it counts from the beginning to the end.
+        left_over = 0 if last is None else asked.steps - last
+        self._evaluations = self.sampler.forwards * (1 + left_over / max(1, self.sampler.steps))
         cache = deep_cache_of(request)
         self._interval = 1 if cache is None else cache.interval
         self.deep = [] if cache is None else [DeepFeatures(branch=cache.branch) for _ in self.prompts]
@@ -66,13 +71,23 @@ class Leg:
     @property
     def runs_whole(self) -> bool:
         """Whether the next evaluation runs the whole model."""
-        evaluated = self.sampler.forwards - self.sampler.forwards_left
-        return evaluated % self._interval == 0
+        return self._evaluated % self._interval == 0
+
+    @property
+    def acting_controls(self) -> Sequence[ActingControl]:
+        """The ControlNets that act in the next evaluation."""
+        begin, end = self._evaluated / self._evaluations, (self._evaluated + 1) / self._evaluations
+        return [control for control in self.controls if control.acts_in(begin, end)]
 
     @property
     def is_plain(self) -> bool:
         """Whether its passes are those of the model as it is, which a compiled form of it can run."""
-        return not (self.loras or self.image_prompts.conditional or self.deep)
+        return not (self.loras or self.image_prompts.conditional or self.controls or self.deep)
+
+    @property
+    def _evaluated(self) -> int:
+        """Model evaluations behind it."""
+        return self.sampler.forwards - self.sampler.forwards_left
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take on what `Trajectory.state` gave, in a leg that has not begun."""

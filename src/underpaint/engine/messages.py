@@ -71,6 +71,25 @@ class ImagePrompt:
     """Weight of the layers of composition; only read with the weight types that name both style and composition."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Control:
+    """A map that a job's picture is laid out by, and the ControlNet that reads it."""
+
+    air: str
+    location: Path
+    """A diffusers folder or a single .safetensors file."""
+    map: Picture = field(repr=False)
+    """As the ControlNet knows it, fitted to the size of the picture."""
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    """From which share of the steps that run to which it acts, in those that lie within."""
+    mode: Literal["prompt", "controlnet", "balanced"] = "balanced"
+    """What counts for more."""
+    pools: bool = False
+    """Whether it says the same everywhere, where its files do not say so: a ControlNet for shuffled pictures."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pass:
     """One walk down the noise schedule: what may differ between the passes of a job."""
@@ -159,6 +178,8 @@ class JobRequest:
     """What leads it besides its prompts; with FLUX in place of them."""
     reference_pictures: tuple[Picture, ...] = field(default=(), repr=False)
     """What the model looks at while it makes its own, each in one of the sizes of `reference_size`."""
+    controls: tuple[Control, ...] = ()
+    """What lays it out, in every pass; not in the refiner's steps."""
     further_passes: tuple[Pass, ...] = ()
     """What follows on the pass that the request's own values describe, each from the latents of the one before."""
     refiner: Refiner | None = None
@@ -320,7 +341,8 @@ class EngineOptions:
     threads: int | None = None
     """CPU threads; None for one for each core."""
     models_bytes: int | None = None
-    """Memory for the weights of models; None for half of what the device has. One model is always loaded."""
+    """Memory for the weights of models and ControlNets; None for half of what the device has. One model is always
+    loaded."""
     executor: Executor = "eager"
     """What runs the passes, where it can: PyTorch as it is, or OpenVINO on a CPU."""
     max_rows: int = 8

@@ -4,7 +4,9 @@ import gc
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
@@ -12,9 +14,11 @@ from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.engine.memory import free_bytes, readable, release_memory, total_bytes
 from underpaint.engine.messages import ModelReference
-from underpaint.engine.weights import WeightsForm, weights_bytes
+from underpaint.engine.weights import WeightsForm, controlnet_bytes, weights_bytes
 
 log = logging.getLogger(__name__)
+
+Loaded = TypeVar("Loaded")
 
 DEFAULT_SHARE = 0.5
 """Of the device's memory, for the weights of models, where no budget is set. The rest is for what passes compute."""
@@ -49,17 +53,28 @@ class LoadedModels:
         )
         self._on_load = on_load
         self._on_drop = on_drop
-        self._models: OrderedDict[ModelReference, Family] = OrderedDict()
-        self._sizes: dict[ModelReference, int] = {}
+        self._models: OrderedDict[Hashable, Any] = OrderedDict()
+        """Models by their references, and what works beside them by its files; the least recently used one first."""
+        self._sizes: dict[Hashable, int] = {}
+        self._at_work: set[Hashable] = set()
+        """The model that was asked for last, and what works beside it: none of them goes for another."""
         self._set_aside = 0
 
     def __contains__(self, reference: ModelReference) -> bool:
         return reference in self._models
 
+    def loaded(self, reference: ModelReference) -> Family | None:
+        """The model if it is in memory. Does not count as use."""
+        return self._models.get(reference)
+
     @property
     def names(self) -> tuple[str, ...]:
         """What those in memory are called, the least recently used one first."""
-        return tuple(reference.name or reference.location.name for reference in self._models)
+        return tuple(
+            reference.name or reference.location.name
+            for reference in self._models
+            if isinstance(reference, ModelReference)
+        )
 
     def get(self, reference: ModelReference) -> Family:
         """The model, loaded if it is not yet.
@@ -67,9 +82,11 @@ class LoadedModels:
         Raises:
             ModelLoadError: its files cannot be used, or are more than there is memory for.
         """
+        self._at_work = {reference}
         if reference in self._models:
             self._models.move_to_end(reference)
-            return self._models[reference]
+            model: Family = self._models[reference]
+            return model
         form = self._form_of(reference.architecture)
         size = weights_bytes(reference.location, form.dtype, config=reference.config) * form.copies
         self._make_room(size, reference.location.name)
@@ -80,9 +97,7 @@ class LoadedModels:
                 reference.location, config=reference.config, device=self._device, dtype=form.dtype
             )
         except (torch.OutOfMemoryError, MemoryError) as failure:
-            raise ModelLoadError(
-                f"{reference.location.name} needs about {readable(size)} of memory, which there is not"
-            ) from failure
+            raise _out_of_memory(reference.location, size) from failure
         log.info(
             "loaded %s in %.1f s, %s", reference.location.name, time.monotonic() - started, readable(size)
         )
@@ -98,26 +113,70 @@ class LoadedModels:
             ModelLoadError: there is not so much memory, without any model.
         """
         if size > 0:
+            # No pass is going on.
+            self._at_work = set()
             self._make_room(size, name)
         self._set_aside += size
 
+    def beside(
+        self, reference: ModelReference, key: Hashable, location: Path, load: Callable[[], Loaded]
+    ) -> Loaded:
+        """A network that works beside the model that `get` gave last, and is counted like a model; loaded if it is not
+        yet. All models of one precision share it.
+
+        Args:
+            reference: of the model.
+            key: what is loaded under, beside the precision.
+            location: of its files.
+            load: how.
+
+        Raises:
+            ModelLoadError: its files cannot be used, or are more than there is memory for beside the model.
+        """
+        form = self._form_of(reference.architecture)
+        key = (key, form.dtype)
+        self._at_work.add(key)
+        if key not in self._models:
+            size = controlnet_bytes(location, form.dtype)
+            self._make_room(size, location.name)
+            started = time.monotonic()
+            try:
+                self._models[key] = load()
+            except (torch.OutOfMemoryError, MemoryError) as failure:
+                raise _out_of_memory(location, size) from failure
+            log.info("loaded %s in %.1f s, %s", location.name, time.monotonic() - started, readable(size))
+            self._sizes[key] = size
+        self._models.move_to_end(key)
+        network: Loaded = self._models[key]
+        return network
+
     def _make_room(self, size: int, name: str) -> None:
         """Before loading: two large models at once may not fit where one does."""
-        while self._models and sum(self._sizes.values()) + self._set_aside + size > self._budget_bytes:
-            self._drop_oldest()
+        while self._droppable and sum(self._sizes.values()) + self._set_aside + size > self._budget_bytes:
+            self._drop(self._droppable[0])
         while (free := free_bytes(self._device)) < size:
-            if not self._models:
+            if not self._droppable:
                 raise ModelLoadError(
                     f"{name} needs about {readable(size)} of memory, and {readable(free)} are free"
                 )
-            self._drop_oldest()
+            self._drop(self._droppable[0])
 
-    def _drop_oldest(self) -> None:
-        # Its name only: a variable that held the model would keep its memory until after the next one is loaded.
-        dropped = next(iter(self._models))
+    @property
+    def _droppable(self) -> list[Hashable]:
+        return [key for key in self._models if key not in self._at_work]
+
+    def _drop(self, dropped: Hashable) -> None:
+        # By its key only: a variable that held the model would keep its memory until after the next one is loaded.
         del self._models[dropped]
-        log.info("dropped %s, for want of memory", dropped.location.name)
         del self._sizes[dropped]
-        self._on_drop(dropped)
+        if isinstance(dropped, ModelReference):
+            log.info("dropped %s, for want of memory", dropped.location.name)
+            self._on_drop(dropped)
+        else:
+            log.info("dropped a ControlNet, for want of memory")
         gc.collect()
         release_memory(self._device)
+
+
+def _out_of_memory(location: Path, size: int) -> ModelLoadError:
+    return ModelLoadError(f"{location.name} needs about {readable(size)} of memory, which there is not")

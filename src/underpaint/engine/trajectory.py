@@ -15,6 +15,7 @@ from underpaint.diffusion.latent_tiles import GatheredTiles
 from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.diffusion.masking import KeptLatents, join, latent_mask
 from underpaint.engine.additions import Acting, LoadedAdditions
+from underpaint.engine.controlnets import ActingControl
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.leg import Leg, steps_of
 from underpaint.engine.messages import JobRequest, Mask
@@ -30,7 +31,13 @@ class Trajectory:
     ) -> None:
         self._request = request
         self._generator = torch.Generator("cpu").manual_seed(request.seed)
-        self._additions = additions.acting(request, model, encodings)
+        picture, mask = request.picture, request.mask
+        self._crop: MaskCrop | None = None
+        if picture is not None and mask is not None and request.mask_margin_px is not None:
+            self._crop = MaskCrop.around(mask, request.mask_margin_px)
+            if self._crop is not None:
+                picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
+        self._additions = additions.acting(request, model, encodings, crop=self._crop)
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
         self._leg, *self._legs_to_come = [
             Leg(
@@ -52,12 +59,7 @@ class Trajectory:
         self._refiner_state: Mapping[str, Any] | None = None
         """Where the refiner was, in a job that goes on."""
         self._sees_mask = model.sees_mask
-        picture, mask = request.picture, request.mask
-        self._crop: MaskCrop | None = None
-        if picture is not None and mask is not None and request.mask_margin_px is not None:
-            self._crop = MaskCrop.around(mask, request.mask_margin_px)
-            if self._crop is not None:
-                picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
+        self._pixels_per_latent = model.pixels_per_latent
         self._mask = None if mask is None else latent_mask(mask, model.pixels_per_latent)
         self._kept: KeptLatents | None = None
         # In the order in which diffusers' pipelines draw: first the autoencoder's noise, then the trajectory's, then
@@ -172,7 +174,7 @@ class Trajectory:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the next pass is that of the model as it is, without LoRAs, image prompts or shortcuts."""
+        """Whether the next pass is that of the model as it is, without anything that acts upon it, or shortcuts."""
         return self._leg.is_plain
 
     @property
@@ -191,6 +193,7 @@ class Trajectory:
             scaled = self._tiles.cut(scaled)
             beside = None if beside is None else self._tiles.cut(beside)
         timestep = sampler.timestep
+        controls = [each.control(self._map_of(each)) for each in self._leg.acting_controls]
         for deep in self._leg.deep:
             deep.due = self._leg.runs_whole
         return [
@@ -204,6 +207,7 @@ class Trajectory:
                 beside=beside,
                 references=self._references,
                 image_prompts=self._leg.image_prompts[position > 0],
+                controls=controls,
                 deep=self._leg.deep[position] if self._leg.deep else None,
             )
             for position, prompt in enumerate(self._leg.prompts)
@@ -269,6 +273,12 @@ class Trajectory:
             self._refiner_state = state
         else:
             self._leg.restore(state)
+
+    def _map_of(self, control: ActingControl) -> Tensor:
+        """A ControlNet's map of what the next pass works on."""
+        if self._tiles is None:
+            return control.map
+        return self._tiles.cut(control.map, scale=self._pixels_per_latent)
 
     def _next_leg(self) -> None:
         self._steps_behind += self._leg.sampler.steps

@@ -1,7 +1,8 @@
 """How much memory the weights of a model will take, by the headers of its files and without loading any."""
 
+import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from underpaint.catalog.errors import ModelRefused
 from underpaint.catalog.safetensors_header import read_header
+from underpaint.diffusion.controlnet_names import weight_files
 
 _IN_SINGLE_FILES = {
     "vae": ("first_stage_model.", "vae."),
@@ -37,17 +39,23 @@ def weights_bytes(location: Path, dtype: torch.dtype, *, config: str | None = No
         config: of a single file; the folder from which the text encoders and the autoencoder come that it lacks. A hub
             id counts as nothing.
     """
-    elements = 0
     files = [*_files(location)]
     if config is not None and Path(config).is_dir() and location.is_file():
         lacking = _lacking(location)
         files += [path for path in _files(Path(config)) if path.parent.name.startswith(lacking)]
+    return _bytes_of(files, dtype)
+
+
+def controlnet_bytes(location: Path, dtype: torch.dtype) -> int:
+    """Bytes of a ControlNet's weights in this precision; 0 where its files cannot be read, which loading will say."""
+    return _bytes_of(weight_files(location), dtype)
+
+
+def _bytes_of(files: Iterable[Path], dtype: torch.dtype) -> int:
+    elements = 0
     for path in files:
-        try:
-            header = read_header(path)
-        except ModelRefused:
-            continue
-        elements += sum(math.prod(tensor.shape) for tensor in header.tensors.values())
+        with contextlib.suppress(ModelRefused):
+            elements += sum(math.prod(tensor.shape) for tensor in read_header(path).tensors.values())
     return elements * dtype.itemsize
 
 
