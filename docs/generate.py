@@ -223,6 +223,8 @@ def _runs(entry: ModelEntry) -> bool:
     family = FAMILY_OF_ARCHITECTURE.get(entry.architecture)
     if entry.category == "ipadapter":
         return family is not None and family.ip_adapters
+    if entry.category == "controlnet":
+        return family is not None and family.controlnets
     return entry.category == "checkpoint" and entry.type in RUNNABLE_ARCHITECTURES.get(entry.architecture, ())
 
 

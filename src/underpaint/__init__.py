@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 from underpaint.version import __version__
 
 if TYPE_CHECKING:
-    from underpaint.library import Guide, Painter, Progress, Transformed, TransformFailed, transform
+    from underpaint.library import Control, Guide, Painter, Progress, Transformed, TransformFailed, transform
 
-__all__ = ["Guide", "Painter", "Progress", "TransformFailed", "Transformed", "__version__", "transform"]
+__all__ = [
+    "Control",
+    "Guide",
+    "Painter",
+    "Progress",
+    "TransformFailed",
+    "Transformed",
+    "__version__",
+    "transform",
+]
 
 
 def __getattr__(name: str) -> Any:

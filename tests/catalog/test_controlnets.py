@@ -2,10 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from underpaint.catalog import Catalog
 from underpaint.catalog.contents import contents_of
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.errors import ModelRefused
 from underpaint.catalog.safetensors_header import read_header
+from underpaint.catalog.search import SearchQuery
+from underpaint.settings import Settings
 
 from .weights import Shapes, write_json, write_safetensors
 
@@ -69,6 +72,21 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
                 air="test:1@1", source=str(write_controlnet_folder(tmp_path / "good")), category="checkpoint"
             )
         )
+
+
+def test_only_those_of_families_that_take_them_can_be_used_and_are_found(tmp_path: Path) -> None:
+    catalog = Catalog(Settings(data_dir=tmp_path), runnable={"sd1x": {"base"}})
+    for_flux = write_safetensors(
+        tmp_path / "flux.safetensors",
+        {"controlnet_x_embedder.weight": (2, 2), "single_transformer_blocks.0.attn.to_k.weight": (2, 2)},
+    )
+    sources = {"test:1@1": write_controlnet_folder(tmp_path / "canny"), "test:2@1": for_flux}
+    for air, source in sources.items():
+        catalog.installed.add(describe(NewModel(air=air, source=str(source), architecture=None)))
+    usable, refused = (catalog.installed.entries()[air] for air in sources)
+    assert catalog.problem(usable) is None
+    assert "a ControlNet for flux1d" in str(catalog.problem(refused))
+    assert catalog.search(SearchQuery(category="controlnet")) == (1, (usable,))
 
 
 @pytest.mark.parametrize(

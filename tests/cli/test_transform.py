@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import FakePainter, Outcome
-from underpaint import TransformFailed
+from underpaint import Control, Guide, TransformFailed
 from underpaint.images import read_parameters
 
 Run = Callable[..., Outcome]
@@ -82,6 +82,8 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
             "embeddings": {"civitai:9@1": 0.5},
             "references": [Path("other.jpg")],
+            "guides": [],
+            "controls": [],
             "passes": [],
         }
     ]
@@ -293,6 +295,47 @@ def test_passes_that_cannot_be_read_are_a_wrong_call(
     outcome = run("transform", "photo.jpg", "watercolor", *arguments)
     assert outcome.code == 2
     assert "--passes" in outcome.errors
+
+
+def test_guides_and_maps_reach_the_library(run: Run, painter: FakePainter) -> None:
+    outcome = run(
+        *("transform", "photo.jpg", "watercolor", "--guide", "runware:55@5=style.png"),
+        *("--guide", "runware:55@6=a,b.png,photo=c.png,photo=d.png,weight=-0.5,weightType=ease_in"),
+        *(
+            "--control",
+            "civitai:38784@44716=edges.png",
+            "--control",
+            "test:1@1=depth=2,x.png,mode=prompt,end=0.6",
+        ),
+    )
+    assert outcome.code == 0
+    [request] = painter.requests
+    assert request["guides"] == [
+        Guide(model="runware:55@5", photos=["style.png"]),
+        Guide(model="runware:55@6", photos=["a,b.png", "c.png", "d.png"], weight=-0.5, weight_type="ease_in"),
+    ]
+    assert request["controls"] == [
+        Control(model="civitai:38784@44716", photo="edges.png"),
+        Control(model="test:1@1", photo="depth=2,x.png", mode="prompt", end=0.6),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--guide", "runware:55@5"),
+        ("--guide", "=style.png"),
+        ("--control", "test:1@1="),
+        ("--control", "test:1@1=a.png,weight=much"),
+        ("--guide", "runware:55@5=a.png,weight="),
+    ],
+)
+def test_guides_and_maps_that_cannot_be_read_are_a_wrong_call(
+    run: Run, painter: FakePainter, option: str, said: str
+) -> None:
+    outcome = run("transform", "photo.jpg", "watercolor", option, said)
+    assert outcome.code == 2
+    assert option in outcome.errors
 
 
 def test_margins_reach_the_library(run: Run, painter: FakePainter) -> None:

@@ -373,6 +373,25 @@ def test_with_a_mask_margin_the_map_is_enlarged_with_the_picture(
     assert torch.equal(maps[0], torch.from_numpy(crop.enlarge(picture) / np.float32(255)).permute(2, 0, 1))
 
 
+def test_one_for_inpainting_is_shown_a_blank_where_the_mask_paints(
+    sd1_checkpoint: Path, controls: Sequence[Control], photo: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps: list[Any] = []
+    predict = StableDiffusion.predict
+
+    def predicting(model: StableDiffusion, batch: Any) -> Any:
+        maps.append(batch[0].controls[0].map)
+        return predict(model, batch)
+
+    monkeypatch.setattr(StableDiffusion, "predict", predicting)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:20], mask[20:24] = 255, 100
+    control = replace(controls[0], map=photo, hides_masked=True)
+    Driven().finish(job_request("job", sd1_checkpoint, picture=photo, mask=mask, controls=(control,)))
+    assert bool((maps[0][:, :20] == -1).all())
+    assert torch.equal(maps[0][:, 20:], torch.from_numpy(photo / np.float32(255)).permute(2, 0, 1)[:, 20:])
+
+
 def test_in_several_passes_the_shares_are_of_each(
     sd1_checkpoint: Path, controls: Sequence[Control], photo: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 import underpaint
 from tests.checkpoints import EMBEDDED_CHECKPOINT
+from tests.controlnets import write_controlnet
 from tests.diffusion.test_lora import networks_of
 from tests.embeddings import write_embedding
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
@@ -334,6 +335,44 @@ def test_redux_takes_pictures_and_no_weights(
     assert difference(led.image, averaged.image) > 0
     with pytest.raises(ValueError, match="have no weight"):
         painter.transform(None, "", model="test:17@1", guides=[replace(guide, weight=0.5)])
+
+
+def test_maps_lay_out_what_is_painted(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:
+    unet = networks_of(EMBEDDED_CHECKPOINT)["unet"]
+    net = write_controlnet(tmp_path / "net", unet)
+    new = NewModel(air="test:8@1", source=str(net), architecture=EMBEDDED.architecture, category="controlnet")
+    painter.catalog.installed.add(describe(new))
+    photo.save(tmp_path / "map.png")
+
+    control = underpaint.Control(model="test:8@1", photo=tmp_path / "map.png")
+    wishes: dict[str, object] = {"photo": photo, "prompt": "charcoal sketch", "steps": 4, "seed": 1}
+    none, followed, weaker = (
+        result
+        for [result] in painter.transform_many(
+            [
+                wishes,
+                {**wishes, "controls": [control]},
+                {**wishes, "controls": [replace(control, weight=0.3, end=0.5, mode="prompt")]},
+            ]
+        )
+    )
+    assert difference(none.image, followed.image) > 0.5
+    assert difference(followed.image, weaker.image) > 0.5
+    assert weaker.parameters["controlNet"] == [
+        {"model": "test:8@1", "weight": 0.3, "endStepPercentage": 50, "controlMode": "prompt"}
+    ]
+    for wrong, said in (
+        ({"weight": 1.5}, "weight must lie between"),
+        ({"start": -0.1}, "start must lie between"),
+        ({"start": 0.5, "end": 0.5}, "end must be greater than start"),
+        ({"mode": "map"}, "mode must be one of"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            painter.transform(photo, "charcoal sketch", controls=[replace(control, **wrong)])
+    with pytest.raises(ValueError, match="controls must lie between 0 and 8"):
+        painter.transform(photo, "charcoal sketch", controls=[control] * 9)
+    with pytest.raises(LookupError, match="not installed"):
+        painter.transform(photo, "charcoal sketch", controls=[replace(control, model="civitai:38784@44716")])
 
 
 def test_embeddings_act_where_they_are_named(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:

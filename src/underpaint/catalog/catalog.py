@@ -18,6 +18,7 @@ from underpaint.catalog.hub import is_available_offline, is_offline
 from underpaint.catalog.installed import InstalledModels
 from underpaint.catalog.known import KNOWN
 from underpaint.catalog.search import SearchQuery
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.settings import Settings
 
 
@@ -33,7 +34,9 @@ class Catalog:
         settings: Settings,
         runnable: Mapping[str, Set[str]],
         *,
-        categories: Set[Category] = frozenset({"checkpoint", "lora", "vae", "embeddings", "ipadapter"}),
+        categories: Set[Category] = frozenset(
+            {"checkpoint", "lora", "vae", "embeddings", "ipadapter", "controlnet"}
+        ),
     ) -> None:
         """Read the aliases; the list of installed models is read when it is needed.
 
@@ -144,6 +147,11 @@ class Catalog:
         if entry.category == "checkpoint" and entry.type not in self._runnable[entry.architecture]:
             raise ModelNotRunnable(
                 f"{subject} is installed, but this version cannot run a model of type {entry.type} yet"
+            )
+        family = FAMILY_OF_ARCHITECTURE.get(entry.architecture)
+        if entry.category == "controlnet" and not (family and family.controlnets):
+            raise ModelNotRunnable(
+                f"{subject} is installed, but this version cannot use a ControlNet for {entry.architecture} yet"
             )
         files = entry.files
         if files is None or (files.form != "hub" and not Path(files.location).exists()):

@@ -76,6 +76,7 @@ def add(
     version: str | None = None,
     architecture: str | None = None,
     category: Literal["checkpoint", "lora", "vae", "controlnet", "embeddings", "ipadapter"] | None = None,
+    conditioning: str | None = None,
     revision: str | None = None,
     config: str | None = None,
     width: int | None = None,
@@ -101,6 +102,8 @@ def add(
         version: Version shown to people.
         architecture: sd1x, sd2x and so on; needed only where the files do not tell.
         category: Kind of model; needed only where the files do not tell.
+        conditioning: Of a ControlNet: the kind of its maps, such as canny. One for "inpaint" is shown a blank where a
+            mask paints, one for "shuffle" says the same everywhere.
         revision: Branch, tag or commit of the hub repository.
         config: Of a single file: a diffusers folder or hub repository to take configuration and tokenizer from;
             for an IP-Adapter the folder of its image encoder, if that is not beside it as image_encoder.
@@ -137,6 +140,7 @@ def add(
             defaults={field: value for field, value in defaults.items() if value is not None},
             tags=tuple(tag or ()),
             comment=comment,
+            conditioning=conditioning,
         )
     )
     catalog = _catalog(effective)
@@ -236,6 +240,7 @@ def _document(catalog: "Catalog", entry: "ModelEntry") -> dict[str, Any]:
         "architecture": entry.architecture,
         "category": entry.category,
         "type": entry.type,
+        "conditioning": entry.conditioning,
         "problem": catalog.problem(entry),
         "form": files.form if files else None,
         "location": files.location if files else None,

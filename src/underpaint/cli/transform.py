@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from underpaint.cli.console import CommandFailed, UsageError, errors, output
+from underpaint.cli.described import controls, guides
 from underpaint.cli.options import with_settings
 from underpaint.cli.sheets import Variant, make_pictures, make_sheet
 from underpaint.settings import EffectiveSettings
@@ -47,6 +48,8 @@ def transform(
     embedding: Annotated[list[str] | None, Parameter(negative=())] = None,
     edit: Annotated[bool, Parameter(negative=())] = False,
     reference: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    guide: Annotated[list[str] | None, Parameter(negative=())] = None,
+    control: Annotated[list[str] | None, Parameter(negative=())] = None,
     output_path: Annotated[Path | None, Parameter(("--output", "-o"))] = None,
     format: Format | None = None,
     force: Annotated[bool, Parameter(("--force", "-f"), negative=())] = False,
@@ -87,6 +90,12 @@ def transform(
         edit: The photo is what an editing model, such as FLUX.1 Kontext (runware:106@1), works after, and not what it
             begins with.
         reference: A further picture that an editing model works after; can be given several times.
+        guide: Identifier of an IP-Adapter and a picture by which it leads the result, such as runware:55@5=style.png;
+            can be given several times. After commas may follow photo=FILE for further pictures, weight=0.6, and the
+            other members of the API's ipAdapters by their names.
+        control: Identifier of a ControlNet and the map that it lays the result out by, such as
+            civitai:38784@44716=edges.png; can be given several times. After commas may follow weight=0.8, start=0.1 and
+            end=0.6 as shares of the steps, and mode=prompt or mode=controlnet for what is to count for more.
         output_path: File, or folder, to write to. By default files named after the photo and the seed, in the
             working directory. Of several pictures, each gets a number.
         format: Of the files. By default what the name of the output says, or PNG.
@@ -127,6 +136,8 @@ def transform(
             loras=_weights(lora or []),
             embeddings=_weights(embedding or [], "--embedding"),
             references=[*([photo] if edit else []), *(reference or [])],
+            guides=guides(guide or []),
+            controls=controls(control or []),
             passes=own_passes,
         )
     except ValueError as failure:

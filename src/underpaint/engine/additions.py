@@ -14,12 +14,12 @@ from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.diffusion.image_encoder import ImageEncoder
 from underpaint.diffusion.ip_adapter import EncodedImagePrompt, ImagePrompts, IPAdapter, TakesImagePrompts
 from underpaint.diffusion.lora import Lora, Loras, TakesLoras
-from underpaint.diffusion.redux import Redux, SiglipEncoder, TakesRedux
 from underpaint.diffusion.mask_crop import MaskCrop
+from underpaint.diffusion.redux import Redux, SiglipEncoder, TakesRedux
 from underpaint.diffusion.textual_inversion import NewWord, TakesEmbeddings, TextualInversion
 from underpaint.engine.controlnets import ActingControl, acting_controls
 from underpaint.engine.encodings import ByteBudgetCache
-from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, ModelReference
+from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, Mask, ModelReference
 from underpaint.engine.models import LoadedModels
 
 
@@ -61,7 +61,13 @@ class LoadedAdditions:
         self._strict = strict
 
     def acting(
-        self, request: JobRequest, model: Family, encodings: ByteBudgetCache, *, crop: MaskCrop | None = None
+        self,
+        request: JobRequest,
+        model: Family,
+        encodings: ByteBudgetCache,
+        *,
+        crop: MaskCrop | None = None,
+        mask: Mask | None = None,
     ) -> Acting:
         """All that a job asks for.
 
@@ -70,6 +76,7 @@ class LoadedAdditions:
             model: that it runs on.
             encodings: what was encoded before.
             crop: the part of the picture that the job works on; None for all of it.
+            mask: of that part.
 
         Raises:
             ModelLoadError: some of it cannot be used with the model, or as it is to be used.
@@ -79,7 +86,7 @@ class LoadedAdditions:
             words=self._words(request, model),
             image_prompts=self._image_prompts(request, model, encodings),
             in_place_of_prompt=self._in_place_of_prompt(request, model, encodings),
-            controls=acting_controls(request, model, self._models, strict=self._strict, crop=crop),
+            controls=acting_controls(request, model, self._models, strict=self._strict, crop=crop, mask=mask),
             autoencoder=self._autoencoder(request, model),
         )
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from underpaint.diffusion.controlnet import Control, ControlNet, TakesControls
 from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.engine import messages
-from underpaint.engine.messages import JobRequest
+from underpaint.engine.messages import JobRequest, Mask
 from underpaint.engine.models import LoadedModels
 
 
@@ -41,7 +42,13 @@ class ActingControl:
 
 
 def acting_controls(
-    request: JobRequest, model: Family, models: LoadedModels, *, strict: bool, crop: MaskCrop | None
+    request: JobRequest,
+    model: Family,
+    models: LoadedModels,
+    *,
+    strict: bool,
+    crop: MaskCrop | None,
+    mask: Mask | None,
 ) -> Sequence[ActingControl]:
     """The ControlNets of a job, loaded.
 
@@ -51,6 +58,7 @@ def acting_controls(
         models: in memory.
         strict: whether the sums of a row have to be the same whoever shares its passes.
         crop: the part of the picture that the job works on; None for all of it.
+        mask: of that part.
 
     Raises:
         ModelLoadError: one of them cannot be used with the model.
@@ -63,10 +71,12 @@ def acting_controls(
     for asked in request.controls:
         get = _getter(request, asked, models)
         model.require_fitting(get())
-        map = asked.map if crop is None else crop.enlarge(asked.map)
-        acting.append(
-            ActingControl(asked=asked, controlnet=get, map=model.control_map(map), fills_pass=strict)
-        )
+        picture = asked.map if crop is None else crop.enlarge(asked.map)
+        map = model.control_map(picture)
+        if asked.hides_masked and mask is not None:
+            # As the authors of ControlNet 1.1 train it, and diffusers' documentation has it.
+            map[:, torch.from_numpy(mask > 127).to(map.device)] = -1.0
+        acting.append(ActingControl(asked=asked, controlnet=get, map=map, fills_pass=strict))
     return acting
 
 

@@ -88,6 +88,9 @@ class Control:
     """What counts for more."""
     pools: bool = False
     """Whether it says the same everywhere, where its files do not say so: a ControlNet for shuffled pictures."""
+    hides_masked: bool = False
+    """Whether it is shown a blank where the job's mask paints: a ControlNet for inpainting, which has the picture for
+    its map."""
 
 
 @dataclass(frozen=True, kw_only=True)

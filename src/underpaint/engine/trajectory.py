@@ -37,7 +37,7 @@ class Trajectory:
             self._crop = MaskCrop.around(mask, request.mask_margin_px)
             if self._crop is not None:
                 picture, mask = self._crop.enlarge(picture), self._crop.enlarge_mask(mask)
-        self._additions = additions.acting(request, model, encodings, crop=self._crop)
+        self._additions = additions.acting(request, model, encodings, crop=self._crop, mask=mask)
         # All of them now, so that a prompt that cannot be read fails the job before its first step.
         self._leg, *self._legs_to_come = [
             Leg(

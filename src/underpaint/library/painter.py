@@ -7,6 +7,7 @@ from underpaint.catalog import Catalog
 from underpaint.engine import messages
 from underpaint.engine.threads import let_threads_sleep
 from underpaint.images import FitMode
+from underpaint.library.control import Control
 from underpaint.library.guide import Guide, Photo
 from underpaint.library.planning import Planner
 from underpaint.library.transformed import Progress, Transformed, TransformFailed, transformed
@@ -88,6 +89,7 @@ class Painter:
         loras: Mapping[str, float] | None = None,
         guides: Sequence[Guide] = (),
         references: Sequence[Photo] = (),
+        controls: Sequence[Control] = (),
         embeddings: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
@@ -123,6 +125,7 @@ class Painter:
                 of it.
             references: photos that an editing model, such as FLUX.1 Kontext, works after; without `photo` the picture
                 has by default the shape of the first.
+            controls: maps that the result is laid out by, and up to 8 ControlNets that read them.
             embeddings: weights, -4 to 4, of textual inversions by their AIR identifiers. Each acts where its word (its
                 trigger word, else the one in its file, else its name) stands in a prompt.
             passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,7 @@ from underpaint.images import (
     margin_mask,
     shrink_image,
 )
+from underpaint.library.control import Control
 from underpaint.library.guide import Guide, Photo
 from underpaint.library.sizes import LARGEST_SIDE_PX, size_of
 from underpaint.settings import Settings
@@ -35,9 +36,19 @@ from underpaint.studio.requests import (
     GUIDE_SIDE_PX,
     LARGEST_SEED,
     Wishes,
+    control_traits,
     job_requests,
 )
-from underpaint.wire import BLANK_PROMPT, MAX_GUIDE_IMAGES, MAX_IP_ADAPTERS, MAX_PASSES, Outpaint, Pass
+from underpaint.wire import (
+    BLANK_PROMPT,
+    MAX_CONTROLNETS,
+    MAX_GUIDE_IMAGES,
+    MAX_IP_ADAPTERS,
+    MAX_PASSES,
+    ControlMode,
+    Outpaint,
+    Pass,
+)
 from underpaint.wire.violations import first_violation
 
 _PASS_NAMES: Mapping[str, str] = {
@@ -76,6 +87,7 @@ class Planner:
         loras: Mapping[str, float] | None = None,
         guides: Sequence[Guide] = (),
         references: Sequence[Photo] = (),
+        controls: Sequence[Control] = (),
         embeddings: Mapping[str, float] | None = None,
         passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
@@ -128,6 +140,7 @@ class Planner:
             loras=tuple(self._lora(air, weight, entry) for air, weight in (loras or {}).items()),
             image_prompts=self._image_prompts(guides, entry),
             references=seen,
+            controls=self._controls(controls, entry, (width_px, height_px), fit),
             embeddings=self._embeddings(embeddings or {}, entry, prompts),
             passes=own,
             **rest,
@@ -199,6 +212,35 @@ class Planner:
             scaling=guide.embed_scaling,
             weight_type=guide.weight_type,
             weight_composition=guide.weight_composition,
+        )
+
+    def _controls(
+        self, controls: Sequence[Control], checkpoint: ModelEntry, size: tuple[int, int], fit: FitMode
+    ) -> tuple[messages.Control, ...]:
+        if controls and not FAMILY_OF_ARCHITECTURE[checkpoint.architecture].controlnets:
+            raise ValueError(f"models of {checkpoint.architecture} take no ControlNet")
+        _check_ranges(controls=(len(controls), 0, MAX_CONTROLNETS))
+        return tuple(self._control(control, checkpoint, size, fit) for control in controls)
+
+    def _control(
+        self, control: Control, checkpoint: ModelEntry, size: tuple[int, int], fit: FitMode
+    ) -> messages.Control:
+        _check_ranges(weight=(control.weight, 0, 1), start=(control.start, 0, 1), end=(control.end, 0, 1))
+        if control.end <= control.start:
+            raise ValueError(f"end must be greater than start, which is {control.start}, not {control.end}")
+        if control.mode not in get_args(ControlMode):
+            raise ValueError(f"mode must be one of {', '.join(get_args(ControlMode))}, not {control.mode!r}")
+        entry, location = additional_model(self._catalog, control.model, "controlnet", checkpoint=checkpoint)
+        fitted = fit_image(self._read(control.photo), width_px=size[0], height_px=size[1], mode=fit)
+        return messages.Control(
+            air=entry.air,
+            location=location,
+            map=np.asarray(fitted, dtype=np.uint8),
+            weight=control.weight,
+            start=control.start,
+            end=control.end,
+            mode=control.mode,
+            **control_traits(entry),
         )
 
     def _embeddings(

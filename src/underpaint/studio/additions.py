@@ -14,13 +14,14 @@ from underpaint.catalog import Catalog, ModelEntry
 from underpaint.catalog.additions import additional_model
 from underpaint.catalog.entry import Category
 from underpaint.catalog.image_encoders import image_encoder_of
-from underpaint.engine.messages import Addition, Embedding, ImagePrompt, Picture
+from underpaint.engine.messages import Addition, Control, Embedding, ImagePrompt, Picture
 from underpaint.images import shrink_image
 from underpaint.studio.embeddings import embedding_of
+from underpaint.studio.fitting import fitted_map
 from underpaint.studio.lookups import refusing_as
 from underpaint.studio.pictures import Pictures
-from underpaint.studio.requests import GUIDE_SIDE_PX
-from underpaint.wire import ImageInferenceTask, IPAdapter, WeightedModel
+from underpaint.studio.requests import GUIDE_SIDE_PX, control_traits
+from underpaint.wire import ControlNet, ImageInferenceTask, IPAdapter, WeightedModel
 
 Found = TypeVar("Found")
 
@@ -35,6 +36,19 @@ class Adapter:
     """Its file."""
     encoder: Path
     """The folder of its image encoder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controller:
+    """A ControlNet that a task names, found."""
+
+    asked: ControlNet
+    entry: ModelEntry
+    location: Path
+    """Its file or folder."""
+    start: float
+    end: float
+    """From which share of the steps to which it acts."""
 
 
 class Additions:
@@ -118,6 +132,49 @@ class Additions:
                 )
             )
         return tuple(prompts), tuple(files)
+
+    async def controlnets(
+        self, task: ImageInferenceTask, checkpoint: ModelEntry, *, steps: int
+    ) -> list[Controller]:
+        """ControlNets, without their maps yet."""
+        spans = [
+            asked.shares(steps, name=f"controlNet[{index}]") for index, asked in enumerate(task.control_net)
+        ]
+        found = []
+        for index, (asked, (start, end)) in enumerate(zip(task.control_net, spans, strict=True)):
+            entry, location = await _looked_up(
+                partial(additional_model, self._catalog, asked.model, "controlnet", checkpoint=checkpoint),
+                parameter=f"controlNet[{index}].model",
+            )
+            found.append(Controller(asked=asked, entry=entry, location=location, start=start, end=end))
+        return found
+
+    async def controls(
+        self, controllers: Sequence[Controller], task: ImageInferenceTask, owner: str
+    ) -> tuple[tuple[Control, ...], tuple[bytes, ...]]:
+        """What the engine is told of ControlNets, and the files of their maps."""
+        controls, files = [], []
+        for index, found in enumerate(controllers):
+            map, file = await self._pictures.read_as(
+                found.asked.guide_image,
+                lambda image: fitted_map(image, task),
+                parameter=f"controlNet[{index}].guideImage",
+                owner=owner,
+            )
+            files.append(file)
+            controls.append(
+                Control(
+                    air=found.entry.air,
+                    location=found.location,
+                    map=map,
+                    weight=found.asked.weight,
+                    start=found.start,
+                    end=found.end,
+                    mode=found.asked.control_mode,
+                    **control_traits(found.entry),
+                )
+            )
+        return tuple(controls), tuple(files)
 
     async def _addition(
         self, asked: WeightedModel, category: Category, checkpoint: ModelEntry, *, parameter: str

@@ -1,4 +1,4 @@
-"""The seed image and the mask of a task, at the size of its result."""
+"""The seed image, the mask and the maps of a task, at the size of its result."""
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,12 @@ def fitted_picture(image: Image.Image, task: ImageInferenceTask) -> Picture:
 def fitted_mask(drawn: Image.Image, task: ImageInferenceTask) -> Mask:
     """A drawn mask at the task's size, fitted as the seed image is."""
     fitted = fit_mask(drawn, width_px=task.width, height_px=task.height, mode=task.fit)
+    return np.asarray(fitted, dtype=np.uint8)
+
+
+def fitted_map(image: Image.Image, task: ImageInferenceTask) -> Picture:
+    """A ControlNet's map at the task's size, fitted as the seed image is; with margins it is of the whole."""
+    fitted = fit_image(image, width_px=task.width, height_px=task.height, mode=task.fit)
     return np.asarray(fitted, dtype=np.uint8)
 
 

@@ -47,14 +47,20 @@ class Inputs:
             files["maskImage"] = encode_image(Image.fromarray(prepared.mask), format="PNG")
         kept = {name: self._put(data, record) for name, data in files.items()}
         guides = [[self._put(data, record) for data in guide_files] for guide_files in prepared.guide_files]
+        maps = [self._put(data, record) for data in prepared.map_files]
         request = {**record.request, **{name: put.image_uuid for name, put in kept.items()}}
         if guides:
             request["ipAdapters"] = _with_guides(record.request["ipAdapters"], guides)
         references = [self._put(data, record) for data in prepared.reference_files]
         if references:
             request["referenceImages"] = [put.image_uuid for put in references]
+        if maps:
+            request["controlNet"] = [
+                {**controlnet, "guideImage": put.image_uuid}
+                for controlnet, put in zip(record.request["controlNet"], maps, strict=True)
+            ]
         record = replace(record, request=request)
-        puts = [*kept.values(), *references, *(put for of_adapter in guides for put in of_adapter)]
+        puts = [*kept.values(), *references, *(put for of_adapter in guides for put in of_adapter), *maps]
         if self._journal.accept(record, along=[put.record for put in puts]):
             return record
         for put in puts:
@@ -71,6 +77,8 @@ class Inputs:
         for adapter in record.request.get("ipAdapters") or ():
             for image_uuid in adapter["guideImages"]:
                 await self._pictures.discard_seed(image_uuid)
+        for controlnet in record.request.get("controlNet") or ():
+            await self._pictures.discard_seed(controlnet["guideImage"])
 
     def _put(self, data: bytes, record: TaskRecord) -> PutImage:
         format = sniff_format(data)

@@ -27,6 +27,7 @@ def picture_parameters(
         **({"ipAdapters": _ip_adapters(job)} if job.image_prompts else {}),
         # How many; the pictures themselves are not told, nor is the seed image.
         **({"referenceImages": len(job.reference_pictures)} if job.reference_pictures else {}),
+        **({"controlNet": _controls(job)} if job.controls else {}),
         **({"acceleratorOptions": _shortcuts(job.deep_cache)} if job.deep_cache else {}),
         **({"passes": _passes(job)} if job.further_passes else {}),
     }
@@ -72,6 +73,27 @@ def _ip_adapters(job: JobRequest) -> list[dict[str, object]]:
         }
         for prompt in job.image_prompts
     ]
+
+
+def _controls(job: JobRequest) -> list[dict[str, object]]:
+    """Likewise. When one acts is said as a percentage where that is a whole number, else by steps."""
+    return [
+        {
+            "model": control.air,
+            "weight": control.weight,
+            **(_share("startStep", control.start, job.steps, first=1) if control.start > 0 else {}),
+            **(_share("endStep", control.end, job.steps, first=0) if control.end < 1 else {}),
+            "controlMode": control.mode,
+        }
+        for control in job.controls
+    ]
+
+
+def _share(name: str, share: float, steps: int, *, first: int) -> dict[str, int]:
+    percentage = round(100 * share)
+    if percentage / 100 == share:
+        return {f"{name}Percentage": percentage}
+    return {name: round(share * steps) + first}
 
 
 def _passes(job: JobRequest) -> list[dict[str, object]]:

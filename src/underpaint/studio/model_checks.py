@@ -73,6 +73,7 @@ def _check_additions(task: ImageInferenceTask, entry: ModelEntry) -> None:
         ("lora", task.lora, family.loras),
         ("embeddings", task.embeddings, family.embeddings),
         ("ipAdapters", task.ip_adapters, family.ip_adapters),
+        ("controlNet", task.control_net, family.controlnets),
     ):
         if asked and not taken:
             raise TaskError(

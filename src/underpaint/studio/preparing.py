@@ -6,7 +6,7 @@ from pathlib import Path
 
 from underpaint import wire
 from underpaint.catalog import Catalog, ModelEntry
-from underpaint.engine.messages import Addition, Embedding, ImagePrompt, Mask, Picture, Refiner
+from underpaint.engine.messages import Addition, Control, Embedding, ImagePrompt, Mask, Picture, Refiner
 from underpaint.studio.additions import Additions
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.fitting import fitted_mask, fitted_picture, outpaint_mask
@@ -42,6 +42,9 @@ class Prepared:
     """Reference images, each in a size that the model looks at."""
     reference_files: tuple[bytes, ...] = ()
     """The same as they came."""
+    controls: tuple[Control, ...] = ()
+    map_files: tuple[bytes, ...] = ()
+    """Their maps as they came."""
 
 
 class Preparation:
@@ -77,6 +80,7 @@ class Preparation:
         adapters = await self._additions.ip_adapters(task, entry)
         references, reference_files = await read_references(task, entry, self._pictures, owner)
         task = with_size(task, references)
+        controllers = await self._additions.controlnets(task, entry, steps=steps)
         picture, seed_file = None, None
         if task.seed_image is not None:
             picture, seed_file = await self._pictures.read_as(
@@ -89,6 +93,7 @@ class Preparation:
         elif task.outpaint is not None:
             mask = await asyncio.to_thread(outpaint_mask, task, task.outpaint)
         image_prompts, guide_files = await self._additions.image_prompts(adapters, owner)
+        controls, map_files = await self._additions.controls(controllers, task, owner)
         location = await files_of(entry, parameter="model")
         refiner = None
         if task.refiner is not None and refiner_entry is not None:
@@ -111,6 +116,8 @@ class Preparation:
             guide_files=guide_files,
             references=references,
             reference_files=reference_files,
+            controls=controls,
+            map_files=map_files,
         )
 
     def _refiner(self, asked: wire.Refiner, entry: ModelEntry, steps: int) -> ModelEntry:

@@ -8,6 +8,7 @@ from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.engine.messages import (
     Addition,
+    Control,
     DeepCache,
     Embedding,
     ImagePrompt,
@@ -68,6 +69,7 @@ class Wishes:
     image_prompts: tuple[ImagePrompt, ...] = ()
     references: tuple[Picture, ...] = ()
     """What an editing model looks at, each in a size of `reference_size`."""
+    controls: tuple[Control, ...] = ()
     deep_cache: DeepCache | None = None
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
@@ -113,6 +115,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         embeddings=wishes.embeddings,
         image_prompts=wishes.image_prompts,
         reference_pictures=wishes.references,
+        controls=wishes.controls,
         deep_cache=wishes.deep_cache,
         further_passes=tuple(further),
         previews=wishes.previews,
@@ -131,6 +134,11 @@ def deep_cache(options: AcceleratorOptions | None) -> DeepCache | None:
     if options is None or not options.deep_cache:
         return None
     return DeepCache(interval=options.deep_cache_interval, branch=options.deep_cache_branch_id)
+
+
+def control_traits(entry: ModelEntry) -> dict[str, bool]:
+    """What the engine has to know of a ControlNet and its files may not say: it hangs on what it was trained with."""
+    return {"pools": entry.conditioning == "shuffle", "hides_masked": entry.conditioning == "inpaint"}
 
 
 def model_reference(entry: ModelEntry, location: Path) -> ModelReference:

@@ -124,6 +124,7 @@ class Workbench:
             embeddings=prepared.embeddings,
             image_prompts=prepared.image_prompts,
             references=prepared.references,
+            controls=prepared.controls,
             deep_cache=deep_cache(task.accelerator_options),
             passes=task.passes,
             previews=task.previews and on_progress is not None,

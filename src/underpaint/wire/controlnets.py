@@ -16,7 +16,7 @@ ControlMode = Literal["balanced", "prompt", "controlnet"]
 
 _PREPROCESSING = dict.fromkeys(
     ("preprocessor", "lowThresholdCanny", "highThresholdCanny", "includeHandsAndFaceOpenPose"),
-    "guideImage is the map itself, and is not made of another picture here",
+    "guideImage is the map itself; controlNetPreprocess makes one of a picture",
 )
 """Parameters of the making of maps, which a client has in its types for this place, too."""
 
