@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format types unit docs guide clean
+.PHONY: help demo serve test lint format types unit docs guide screenshots clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ docs: $(TESTS_READY)  ## Write the generated pages of docs/ anew
 
 guide: $(READY)  ## Make the pictures of docs/guide anew
 	$(BIN)/python docs/recipes.py
+
+screenshots: $(TESTS_READY)  ## Take the pictures of the playground in docs/images anew; ARGS="sheet phone" takes some of them
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 clean:  ## Remove the environment, caches and out/
 	rm -rf $(VENV) out dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -79,8 +79,13 @@ async def test_a_mask_is_painted_by_keyboard(playground: Playground) -> None:
     }"""
     await playground.until(f"({marked})()[0] > 0")
     assert await playground.page.evaluate(marked) == [255, 0]
+    await playground.set(maskMargin=32)
     # Painting takes the mask that is being marked.
     masked, plain = await masked_and_plain(playground)
+    margins = await playground.page.evaluate(
+        "JSON.parse(localStorage['underpaint.history']).map(({ parameters }) => parameters.maskMargin ?? null)"
+    )
+    assert margins == [None, 32]
     changed = ImageChops.difference(masked, plain)
     assert changed.crop((96, 56, 108, 72)).getbbox() is not None
     assert changed.crop((0, 0, 64, 128)).getbbox() is None

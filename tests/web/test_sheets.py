@@ -67,18 +67,21 @@ async def test_a_sheet_of_two_settings_is_downloaded_as_one_labelled_picture(pla
     await page.fill("#sheet-x-values", "ink, black\n<b>oil</b>\nsnow")
     await page.select_option("#sheet-y", "positivePrompt")
     await expect(page.locator("#paint-sheet")).to_be_disabled()
-    await page.select_option("#sheet-y", "CFGScale")
-    await page.fill("#sheet-y-values", "1, 7")
+    await page.select_option("#sheet-y", "negativePrompt")
+    await page.fill("#sheet-y-values", "\ndark, night")
     await expect(page.locator("#sheet-count")).to_contain_text("6 pictures")
     await page.locator("#paint-sheet").click()
     await playground.finished(1)
     await expect(page.locator(".sheet .cell:not(.waiting)")).to_have_count(6)
     assert await page.locator(".sheet thead th").all_inner_texts() == ["ink, black", "<b>oil</b>", "snow"]
-    assert await page.locator(".sheet tbody th").all_inner_texts() == ["CFG 1", "CFG 7"]
+    assert await page.locator(".sheet tbody th").all_inner_texts() == [
+        "without nothing",
+        "without dark, night",
+    ]
     async with page.expect_download() as coming:
         await page.locator("#download-sheet").click()
     download = await coming.value
-    assert download.suggested_filename == "underpaint-prompt-by-cfg-scale.png"
+    assert download.suggested_filename == "underpaint-prompt-by-negative-prompt.png"
     picture = Image.open(io.BytesIO((await download.path()).read_bytes()))
     # Square cells of 320 pixels, and labels above and beside them.
     assert picture.width > 3 * 320

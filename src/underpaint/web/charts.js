@@ -19,7 +19,9 @@ class Chart {
     this.most = el("span", {});
     this.now = el("p", { class: "now" });
     this.svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
-    this.element = el("figure", { class: "chart" }, el("figcaption", {}, title, this.most), this.now, this.svg);
+    this.axis = el("div", { class: "axis", "aria-hidden": "true" });
+    this.element = el("figure", { class: "chart" }, el("figcaption", {}, title, this.most), this.now, this.svg, this.axis);
+    this.say("–"); // so that nothing moves when the first figure comes
   }
 
   say(words, unit = this.unit) {
@@ -30,10 +32,12 @@ class Chart {
 
 /** A figure over time, and a second one behind it. Values may be null where there was none. */
 export class Line extends Chart {
-  constructor(title, unit, { length, digits = 0 }) {
+  /** `length` values fill it from `since`, in words, to now. */
+  constructor(title, unit, { length, since, digits = 0 }) {
     super(title, unit);
     this.length = length;
     this.digits = digits;
+    this.axis.append(el("span", {}, since), el("span", {}, "now"));
   }
 
   draw(values, second = []) {
@@ -61,9 +65,8 @@ export class Line extends Chart {
 export class Bars extends Chart {
   constructor(title, unit) {
     super(title, unit);
-    this.ticks = el("div", { class: "ticks", "aria-hidden": "true" });
     this.svg.classList.add("bars");
-    this.element.append(this.ticks);
+    this.axis.classList.add("ticks");
   }
 
   draw(bars, mean) {
@@ -76,7 +79,7 @@ export class Bars extends Chart {
       }),
       shape("path", { class: "floor", d: `M0 ${HEIGHT - 1}H${WIDTH}` }),
     );
-    this.ticks.replaceChildren(...bars.map(({ name }) => el("span", {}, name)));
+    this.axis.replaceChildren(...bars.map(({ name }) => el("span", {}, name)));
     this.say(mean === null ? "–" : mean.toFixed(1));
   }
 }

@@ -65,6 +65,7 @@ function setMask(next) {
   const button = find("mask-button");
   button.setAttribute("aria-pressed", String(mask !== null));
   button.lastElementChild.textContent = mask ? "Masked" : "Mask";
+  settings.followMask(mask !== null);
 }
 
 function paintMask() {

@@ -7,19 +7,20 @@ import { Figures, quantile } from "./prometheus.js";
 
 const PAUSE_MS = 2000;
 const LENGTH = 150; // scrapes on a chart: five minutes
+const SPAN = { length: LENGTH, since: "5 minutes ago" };
 const GIB = 2 ** 30;
 const MADE = { task_type: "imageInference" };
 
 const charts = {
-  queue: new Line("Queue", "pictures waiting", { length: LENGTH }),
-  running: new Line("Running", "pictures at once", { length: LENGTH }),
-  throughput: new Line("Throughput", "image tasks a minute", { length: LENGTH }),
-  latency: new Line("Latency", "s at the median; dashed, 95 of 100", { length: LENGTH, digits: 1 }),
+  queue: new Line("Queue", "pictures waiting", SPAN),
+  running: new Line("Running", "pictures at once", SPAN),
+  throughput: new Line("Throughput", "image tasks a minute", SPAN),
+  latency: new Line("Latency", "s at the median; dashed, 95 of 100", { ...SPAN, digits: 1 }),
   batch: new Bars("Batch sizes", "rows in a forward pass, on average"),
-  busy: new Line("Engine busy", "% of the time", { length: LENGTH }),
-  memory: new Line("Engine memory", "GiB", { length: LENGTH, digits: 2 }),
-  failures: new Line("Refused and failed", "tasks a minute", { length: LENGTH }),
-  sockets: new Line("Connections", "open WebSockets", { length: LENGTH }),
+  busy: new Line("Engine busy", "% of the time", SPAN),
+  memory: new Line("Engine memory", "GiB", { ...SPAN, digits: 2 }),
+  failures: new Line("Refused and failed", "tasks a minute", SPAN),
+  sockets: new Line("Connections", "open WebSockets", SPAN),
 };
 const scrapes = []; // { at, figures }
 
@@ -86,7 +87,7 @@ async function errors() {
   const shown = reply.ok ? body.errors : [];
   find("errors").replaceChildren(
     ...shown.map(({ time, code, taskType, message }) =>
-      el("tr", {}, el("td", {}, new Date(time * 1000).toLocaleTimeString()), el("td", {}, code), el("td", {}, taskType ?? ""), el("td", {}, message)),
+      el("tr", { role: "row" }, ...[new Date(time * 1000).toLocaleTimeString(), code, taskType ?? "", message].map((words) => el("td", { role: "cell" }, words))),
     ),
   );
   document.querySelector(".errors").hidden = !shown.length;

@@ -71,6 +71,8 @@ export class Settings {
     if (parameters.seed && !/^\d+$/.test(parameters.seed)) parameters.seed = Number(parameters.seed) || 0;
     if (parameters.scheduler === "Default") delete parameters.scheduler;
     if (find("fit-field").hidden) parameters.fit = "cover";
+    const margin = find("maskMargin").value;
+    if (!find("maskMargin-field").hidden && margin !== "") parameters.maskMargin = Number(margin);
     const outpaint = this.outpaint.read();
     if (outpaint) parameters.outpaint = outpaint;
     if (parameters.numberResults === 1) delete parameters.numberResults;
@@ -89,6 +91,7 @@ export class Settings {
       find(name).value = value;
       if (SLIDERS.includes(name)) find(`${name}-number`).value = value;
     }
+    if ("maskMargin" in parameters) find("maskMargin").value = parameters.maskMargin ?? "";
     if ("outpaint" in parameters) this.outpaint.set(parameters.outpaint);
     if (parameters.seed !== undefined) find("seed-locked").checked = true;
     this.#refresh();
@@ -96,9 +99,15 @@ export class Settings {
 
   /** Puts in how a picture was made: what it does not say has its default. */
   setAll(parameters) {
-    this.set({ negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", outpaint: null, ...parameters });
+    this.set({ ...this.#kept(), ...parameters });
     const { width, height } = parameters;
     if (parameters.negativePrompt || parameters.scheduler || (width && height)) find("more").open = true;
+  }
+
+  /** A margin is asked for where there is a mask. */
+  followMask(masked) {
+    find("maskMargin-field").hidden = !masked;
+    this.#refresh();
   }
 
   get seedLocked() {
@@ -154,7 +163,7 @@ export class Settings {
   }
 
   #kept() {
-    return { negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", outpaint: null };
+    return { negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", outpaint: null, maskMargin: null };
   }
 
   /** Shows an error at the field that it concerns, and elsewhere if there is none. */

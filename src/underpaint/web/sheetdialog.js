@@ -19,8 +19,9 @@ export function sheetDialog(paint) {
     const cells = x.values.length * (y?.values.length ?? 1);
     const same = x.axis === y?.axis;
     const prompts = [x, y].some((each) => each && AXES[each.axis].lines);
+    const blanks = [x, y].some((each) => each && AXES[each.axis].blank);
     const others = [x, y].some((each) => each && !AXES[each.axis].lines);
-    const apart = [others && "Commas stand between values", prompts && "each prompt has a line of its own"].filter(Boolean).join("; ");
+    const apart = [others && "Commas stand between values", prompts && "each prompt has a line of its own", blanks && "an empty line is none"].filter(Boolean).join("; ");
     find("sheet-count").textContent = same
       ? "Across and down must be different settings."
       : cells > MAX_CELLS

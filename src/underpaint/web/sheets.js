@@ -11,6 +11,7 @@ export const AXES = {
   steps: { name: "Steps", short: "steps", values: [5, 10, 20, 30, 50], number: true },
   scheduler: { name: "Scheduler", short: "", values: ["DDIM", "Euler", "Euler a", "DPM++ 2M", "UniPC"] },
   seed: { name: "Seed", short: "seed", values: [1, 2, 3, 4] },
+  negativePrompt: { name: "Negative prompt", short: "without", values: ["", "people, text", "dark, night", "sunlight, blue sky"], lines: true, blank: true },
   positivePrompt: { name: "Prompt", short: "", values: ["charcoal sketch", "cyberpunk, neon lights", "autumn leaves", "vaporwave style"], lines: true },
 };
 
@@ -20,13 +21,13 @@ export function valuesText(axis, values = AXES[axis].values) {
 
 /** The values that somebody wrote down. What is no number stays as it is: the server says what is wrong with it. */
 export function valuesOf(axis, text) {
-  const { lines, number } = AXES[axis];
-  const parts = text.split(lines ? "\n" : ",").map((part) => part.trim()).filter(Boolean);
+  const { lines, number, blank } = AXES[axis];
+  const parts = text.split(lines ? "\n" : ",").map((part) => part.trim()).filter((part) => part || blank);
   return parts.map((part) => (number && Number.isFinite(Number(part)) ? Number(part) : part));
 }
 
 export function label(axis, value) {
-  return `${AXES[axis].short} ${value}`.trim();
+  return `${AXES[axis].short} ${value === "" ? "nothing" : value}`.trim();
 }
 
 /** A sheet as it is shown: `cells` by row and column, each a run or a result, or null where there is neither. */

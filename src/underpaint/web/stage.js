@@ -164,13 +164,14 @@ class RunTile {
   constructor(source) {
     this.base = el("img", { class: "base", src: source?.url ?? "", alt: "" });
     this.preview = el("img", { class: "preview", alt: "A preview of the picture", hidden: true });
-    this.words = el("span", { role: "status" });
+    this.words = el("span", { "aria-hidden": "true" }); // the bar says it, to whoever asks: each step would be too much
     this.bar = el("progress", { max: 100, ariaLabel: "Progress" });
     this.element = el("div", { class: "tile" }, this.base, this.preview, el("div", { class: "say" }, this.words, this.bar));
   }
 
   draw(picture) {
     this.words.textContent = stateWords(picture);
+    this.bar.setAttribute("aria-valuetext", this.words.textContent);
     if (picture.percent === undefined) this.bar.removeAttribute("value");
     else this.bar.value = picture.percent;
     if (picture.preview && this.preview.src !== picture.preview) {
