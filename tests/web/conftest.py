@@ -77,7 +77,9 @@ async def visit(browser: Browser, server: ServerProcess) -> AsyncIterator[Visit]
     async with AsyncExitStack() as stack:
 
         async def visit_one(url: str | None = None, **options: Any) -> Playground:
-            context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+            # Without what fades and slides, which costs the processor much and shows nothing else.
+            usual = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
+            context = await browser.new_context(**{**usual, **options})
             stack.push_async_callback(context.close)
             visitor = Playground(await context.new_page(), (url or server.url) + "/")
             visitor.watch()

@@ -4,8 +4,6 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests.clients.server_process import ServerProcess
-
 from .browser import Playground
 from .conftest import Visit
 
@@ -50,15 +48,3 @@ async def test_it_shows_the_figures_of_the_metrics(playground: Playground, visit
         })"""
     )
     assert shifted < MAX_SHIFT
-
-
-async def test_errors_are_for_keys_with_the_scope(visit: Visit, keyed: tuple[ServerProcess, str]) -> None:
-    server, key = keyed
-    operator = await visit(server.url)
-    # The browser itself reports an answer of 401.
-    operator.expected = ("401",)
-    await operator.page.goto(f"{operator.url}operator")
-    await expect(operator.page.locator("#key-form")).to_be_visible()
-    await operator.page.fill("#key", key)
-    await operator.page.keyboard.press("Enter")
-    await expect(operator.page.locator("#key-form")).to_be_hidden()

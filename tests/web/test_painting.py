@@ -7,10 +7,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import expect
 
-from tests.clients.server_process import ServerProcess
-
 from .browser import EXAMPLE_PHOTO, Playground
-from .conftest import Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -190,24 +187,3 @@ async def test_a_result_is_downloaded_under_a_name_that_says_what_it_is(playgrou
     async with playground.page.expect_download() as coming:
         await playground.page.locator("#download").click()
     assert (await coming.value).suggested_filename == "underpaint-charcoal-rough-paper-7.jpg"
-
-
-async def test_a_server_with_keys_asks_for_one(visit: Visit, keyed: tuple[ServerProcess, str]) -> None:
-    server, key = keyed
-    visitor = await visit(server.url)
-    await visitor.page.goto(visitor.url)
-    await expect(visitor.page.locator("#key-dialog")).to_be_visible()
-    await visitor.page.fill("#key", "wrong")
-    await visitor.page.keyboard.press("Enter")
-    await expect(visitor.page.locator("#key-error")).to_contain_text("Invalid API key")
-    await visitor.page.fill("#key", key)
-    await visitor.page.keyboard.press("Enter")
-    await visitor.ready()
-    await visitor.page.reload()
-    await visitor.ready()
-    await visitor.page.get_by_text("Guide images").click()
-    await expect(visitor.page.locator("#guides-hint")).to_contain_text("Nothing that is installed here")
-    await expect(visitor.page.locator("#add-guide")).to_be_disabled()
-    await visitor.quick()
-    await visitor.paint()
-    await visitor.finished(1)

@@ -42,7 +42,7 @@ export class SheetView {
       this.draw();
     });
     this.cells[0].forEach((cell, index) => {
-      cell.caption(String(x.values[index]));
+      cell.caption(String(x.values[index]) || "nothing");
       cell.element.onclick = () => {
         this.slider.value = index;
         this.draw();

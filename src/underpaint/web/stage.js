@@ -121,6 +121,7 @@ export class Stage {
       percent.textContent = `${Math.round(zoom * 100)} %`;
     });
     Object.assign(compare.before.style, { objectFit: before.fit, ...(beside ? null : placeOfPhoto(result.parameters)) });
+    const facts = `seed ${result.seed} · ${counted(result.steps ?? 0, "step")} · ${width} × ${height}`;
     compare.after.addEventListener("error", () => this.#lost(result));
     this.#set(result, compare.element, [
       el(
@@ -131,7 +132,7 @@ export class Stage {
         action("plus", "Larger", () => compare.zoomTo(compare.zoom * 1.5), { bare: true }),
         action("fit", "Whole picture", () => compare.zoomTo(1), { bare: true }),
       ),
-      el("span", { class: "fact" }, `seed ${result.seed} · ${counted(result.steps ?? 0, "step")} · ${width} × ${height}`),
+      el("span", { class: "fact", title: facts }, facts),
       el("span", { class: "grow" }),
       result.sheet ? action("sheet", "Its sheet", () => this.#deeds.showSheet(result.sheet.id), { id: "show-sheet" }) : "",
       action("next", "Paint over it", () => this.#deeds.useAsPhoto(result), { id: "use-as-photo", title: "Use it as the photo of the next pass" }),
