@@ -160,7 +160,7 @@ def test_other_checkpoints_of_the_family_match(
 def test_inpainting_matches(
     medium: Both, photo: Picture, monkeypatch: pytest.MonkeyPatch, strength: float
 ) -> None:
-    monkeypatch.setattr("underpaint.engine.job.join", lambda painted, *_: painted)
+    monkeypatch.setattr("underpaint.engine.trajectory.join", lambda painted, *_: painted)
     asked = replace(ASKED, picture=photo, mask=half(), strength=strength)
     assert worst_difference(medium.ours(asked), medium.theirs(asked)) <= 1
 
