@@ -76,8 +76,10 @@ def python_environment(name: str) -> PythonEnvironment:
     requirements = HERE / "python" / name / "requirements.txt"
 
     def install(folder: Path) -> None:
-        run_installer([sys.executable, "-m", "venv", str(folder)])
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        # Our own pip installs into it: another one for each would take seconds to unpack.
+        run_installer([sys.executable, "-m", "venv", "--without-pip", str(folder)])
+        python = str(folder / "bin" / "python")
+        pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--no-input"]
         run_installer([*pip, "install", "--quiet", "--requirement", str(requirements)])
 
     return PythonEnvironment(folder=installed(name, pins=[requirements.read_bytes()], install=install))

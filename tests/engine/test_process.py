@@ -1,10 +1,13 @@
-"""The engine in its real child process, and what becomes of jobs when that process dies."""
+"""The engine in its real child process, and what becomes of jobs when that process dies.
+
+Those processes are forked, for starting as in service takes seconds of imports each; the one whose parent dies is not.
+"""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,6 +20,7 @@ from underpaint.engine.messages import EngineOptions, Failed, Finished, Picture,
 from underpaint.engine.process import EngineProcess
 
 from .driving import Driven, job_request, worst_difference
+from .quick_processes import forked_processes, quick_processes
 
 OPTIONS = EngineOptions(device="cpu", threads=1)
 LONG = 500
@@ -36,17 +40,13 @@ async def running(
         await engine.stop()
 
 
-def engine_processes(parent_id: int) -> list[psutil.Process]:
-    """Children that run an engine; multiprocessing's own helper is none."""
-    return [
-        child
-        for child in psutil.Process(parent_id).children()
-        if child.status() != psutil.STATUS_ZOMBIE and any("spawn_main" in word for word in child.cmdline())
-    ]
+@pytest.fixture(autouse=True)
+def _started_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("underpaint.engine.process.PROCESSES", quick_processes())
 
 
 def kill_engine() -> None:
-    (child,) = engine_processes(os.getpid())
+    (child,) = forked_processes()
     child.send_signal(signal.SIGKILL)
 
 
@@ -77,7 +77,7 @@ async def test_jobs_go_in_and_every_step_and_the_picture_come_out(
         assert isinstance(outcome, Finished)
         states.append(engine.state)
         assert engine.device == "cpu"
-        (child,) = engine_processes(os.getpid())
+        (child,) = forked_processes()
         at_once = await unchanged
         assert isinstance(at_once, Finished)
         assert at_once.picture.tobytes() == photo.tobytes()
@@ -137,7 +137,7 @@ async def test_cancelling_and_stopping_end_jobs_at_once(sd1_checkpoint: Path) ->
         outcome = await cancelled
         assert isinstance(outcome, Failed)
         assert outcome.code == "cancelled"
-        (child,) = engine_processes(os.getpid())
+        (child,) = forked_processes()
         await engine.stop()
         outcome = await kept
         assert isinstance(outcome, Failed)
@@ -168,7 +168,7 @@ async def test_a_process_that_does_not_react_is_replaced(
 
     def freeze(report: Progress) -> None:
         if report.step == 1 and not frozen.done():
-            (process,) = engine_processes(os.getpid())
+            (process,) = forked_processes()
             process.send_signal(signal.SIGSTOP)
             frozen.set_result(process)
 
@@ -211,6 +211,15 @@ if __name__ == "__main__":
 """
 
 
+def engine_processes(parent: psutil.Process) -> list[psutil.Process]:
+    """Children that run an engine; multiprocessing's own helper is none."""
+    return [
+        child
+        for child in parent.children()
+        if child.status() != psutil.STATUS_ZOMBIE and any("spawn_main" in word for word in child.cmdline())
+    ]
+
+
 def test_the_engine_leaves_when_its_parent_dies(sd1_checkpoint: Path, tmp_path: Path) -> None:
     program = tmp_path / "parent.py"
     program.write_text(PARENT)
@@ -220,14 +229,17 @@ def test_the_engine_leaves_when_its_parent_dies(sd1_checkpoint: Path, tmp_path: 
         try:
             assert parent.stdout is not None
             assert "1" in (line.strip() for line in parent.stdout)
-            children = engine_processes(parent.pid)
+            children = engine_processes(psutil.Process(parent.pid))
         finally:
             parent.kill()
     assert len(children) == 1
-    gone, alive = psutil.wait_procs(children, timeout=30)
-    # Where nothing collects orphans, a process that has ended stays behind as a zombie.
-    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
-    assert len(gone) + len(alive) == 1
+    for _ in range(300):
+        # Where nothing collects orphans, a process that has ended stays behind as a zombie.
+        if not children[0].is_running() or children[0].status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the engine is still there")
 
 
 async def test_a_process_that_cannot_start_fails_the_waiting_jobs(
@@ -276,7 +288,7 @@ async def test_only_its_parent_ends_the_process(sd1_checkpoint: Path) -> None:
 
     def tell(report: Progress) -> None:
         if report.step == 1:
-            (child,) = engine_processes(os.getpid())
+            (child,) = forked_processes()
             child.send_signal(signal.SIGTERM)
             child.send_signal(signal.SIGINT)
 

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import Literal
 
 from underpaint.engine.messages import (
@@ -43,6 +45,8 @@ ATTEMPTS = 2
 """Processes that a job may be in when they die, the last of which fails it."""
 FAILED_STARTS = 3
 """Processes in a row that may die before they are ready until waiting jobs are failed rather than kept waiting."""
+PROCESSES: BaseContext = multiprocessing.get_context("spawn")
+"""How processes come about: nothing of this one, which has threads and open connections, goes along."""
 FIRST_RESTART_DELAY_S = 0.1
 LONGEST_RESTART_DELAY_S = 30.0
 
@@ -247,10 +251,9 @@ class _Child:
 
     def __init__(self, options: EngineOptions, deliver: Callable[["_Child", Event | None], None]) -> None:
         let_threads_sleep()
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
+        self._connection, theirs = PROCESSES.Pipe()
         level = logging.getLogger("underpaint").getEffectiveLevel()
-        self._process = context.Process(
+        self._process: BaseProcess = PROCESSES.Process(  # type: ignore[attr-defined]
             target=run_worker, args=(theirs, options, level), name="underpaint-engine", daemon=True
         )
         self._process.start()
