@@ -108,6 +108,23 @@ async def test_what_flux_does_not_have_is_refused(
     assert with_flux.engine.jobs == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({"acceleration": "high"}, "acceleration"),
+        ({"acceleration": "high", "acceleratorOptions": {"deepCacheInterval": 2}}, "acceleration"),
+        ({"acceleratorOptions": {"deepCache": True}}, "acceleratorOptions.deepCache"),
+        ({"acceleration": "low", "acceleratorOptions": {"deepCache": True}}, "acceleratorOptions.deepCache"),
+    ],
+)
+async def test_shortcuts_of_unets_are_refused_by_the_name_that_asked_for_them(
+    with_flux: Workplace, asked: dict[str, Any], name: str
+) -> None:
+    error = error_of(await with_flux.perform(transformation(model="runware:107@1", **asked)))
+    assert (error["code"], error["parameter"]) == ("incompatibleParameters", [name, "model"])
+    assert f"'{name}'" in error["message"]
+
+
 @pytest.fixture(scope="module")
 def sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sd3_checkpoint(tmp_path_factory.mktemp("sd3") / "medium", t5=False)

@@ -111,6 +111,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "ip_adapters": (),
         "reference_images": (),
         "control_net": (),
+        "acceleration": "none",
         "accelerator_options": None,
         "number_results": 1,
         "check_nsfw": False,

@@ -111,12 +111,14 @@ def _check_pictures(task: ImageInferenceTask, entry: ModelEntry) -> None:
 
 
 def _check_acceleration(task: ImageInferenceTask, entry: ModelEntry) -> None:
-    if task.accelerator_options is not None and not FAMILY_OF_ARCHITECTURE[entry.architecture].has_unet:
-        raise TaskError(
-            "incompatibleParameters",
-            f"'acceleratorOptions.deepCache' is for models with a UNet, and {entry.air} is {entry.architecture}.",
-            parameter=["acceleratorOptions.deepCache", "model"],
-        )
+    if task.accelerator_options is None or FAMILY_OF_ARCHITECTURE[entry.architecture].has_unet:
+        return
+    asked = "acceleratorOptions.deepCache" if task.acceleration == "none" else "acceleration"
+    raise TaskError(
+        "incompatibleParameters",
+        f"'{asked}' is for models with a UNet, and {entry.air} is {entry.architecture}.",
+        parameter=[asked, "model"],
+    )
 
 
 def _check_text(task: ImageInferenceTask, entry: ModelEntry) -> None:

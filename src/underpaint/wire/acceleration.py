@@ -1,5 +1,7 @@
 """Steps that take shortcuts: `acceleration` and `acceleratorOptions`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from underpaint.wire.errors import TaskError
@@ -7,7 +9,8 @@ from underpaint.wire.fields import Integer, WireModel
 from underpaint.wire.parameters import says_nothing
 from underpaint.wire.violations import fold_object
 
-PRESETS: dict[str, int | None] = {"none": None, "low": 2, "medium": 3, "high": 5}
+Acceleration = Literal["none", "low", "medium", "high"]
+PRESETS: dict[Acceleration, int] = {"low": 2, "medium": 3, "high": 5}
 """Steps of `deepCacheInterval` by the value of `acceleration`."""
 OTHER_CACHES = ("teaCache", "fbCache", "fbcache", "dbCache")
 """Members that switch on caches of other kinds of models."""
@@ -54,27 +57,22 @@ class AcceleratorOptions(WireModel):
 def fold_acceleration(parameters: dict[str, object]) -> None:
     """Read `acceleration` and `acceleratorOptions` into one: what the options say outweighs the preset.
 
+    A preset that switches nothing on, or whose cache the options decide about, is dropped: what is left of it says by
+    which name the cache was asked for.
+
     Raises:
-        TaskError: the preset is unknown, or a cache is switched on that this server does not have.
+        TaskError: a cache is switched on that this server does not have.
     """
-    preset = parameters.pop("acceleration", None)
-    if preset is None:
-        preset = "none"
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise TaskError(
-            "invalidAcceleration",
-            "'acceleration' must be one of 'none', 'low', 'medium' and 'high'.",
-            parameter="acceleration",
-            type="string",
-            allowed_values=list(PRESETS),
-        )
+    preset = parameters.get("acceleration")
+    interval = PRESETS.get(preset) if isinstance(preset, str) else None  # type: ignore[call-overload]
     given = parameters.get("acceleratorOptions")
     if given is None or given == []:
         given = parameters["acceleratorOptions"] = {}
     if isinstance(given, dict):
-        interval = PRESETS[preset]
         of_preset = {} if interval is None else {"deepCache": True, "deepCacheInterval": interval}
         parameters["acceleratorOptions"] = {**of_preset, **_without_others(given)}
+        if interval is not None and given.get("deepCache") is not None:
+            del parameters["acceleration"]
     fold_object(parameters, "acceleratorOptions", AcceleratorOptions)
     options = parameters.get("acceleratorOptions")
     if isinstance(options, dict) and says_nothing(options.get("deepCache")):

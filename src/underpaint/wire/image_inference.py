@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from underpaint.wire.acceleration import PRESETS, AcceleratorOptions, fold_acceleration
+from underpaint.wire.acceleration import Acceleration, AcceleratorOptions, fold_acceleration
 from underpaint.wire.additions import MAX_ADDITIONS, WeightedModel
 from underpaint.wire.air import ModelIdentifier, OptionalModelIdentifier
 from underpaint.wire.controlnets import MAX_CONTROLNETS, ControlNet, fold_controlnets
@@ -49,12 +49,6 @@ def _with_lenient_forms(schema: dict[str, Any]) -> None:
     }
     # They may be left to the first reference image.
     schema["required"] = [name for name in schema["required"] if name not in ("width", "height")]
-    properties["acceleration"] = {
-        "type": "string",
-        "enum": list(PRESETS),
-        "default": "none",
-        "description": "preset of acceleratorOptions, which outweigh it: none, low, medium or high",
-    }
     properties["safety"] = {
         "type": "object",
         "description": "another way to say checkNSFW; mode outweighs checkContent, and fast is as thorough as full",
@@ -115,6 +109,7 @@ class ImageInferenceTask(PictureTask):
         ip_adapters: pictures that lead this one, and the models by which they do, up to 8.
         reference_images: pictures that an editing model works after, given like the seed image.
         control_net: maps that the picture is laid out by, and the models that read them, up to 8.
+        acceleration: the preset by which `accelerator_options` were asked for, "none" where they speak for themselves.
         accelerator_options: shortcuts of the steps, for models with a UNet; None for none.
         number_results: how many pictures, 1 to 20.
         check_nsfw: whether results say if they are unsafe.
@@ -206,6 +201,10 @@ class ImageInferenceTask(PictureTask):
         max_length=MAX_CONTROLNETS,
         description="maps of edges, depth or the like that the picture is laid out by, and the ControlNets of the "
         "model's family that read them",
+    )
+    acceleration: Acceleration = Field(
+        default="none",
+        description="preset of acceleratorOptions, which outweigh it: none, low, medium or high",
     )
     accelerator_options: AcceleratorOptions | None = Field(
         default=None, description="shortcuts of the steps, for models with a UNet; default: none"
