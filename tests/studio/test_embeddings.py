@@ -93,6 +93,17 @@ async def test_what_cannot_be_used_is_refused_with_its_place(
     assert workplace.engine.jobs == []
 
 
+async def test_a_prompt_has_room_for_so_many_vectors(workplace: Workplace, tmp_path: Path) -> None:
+    """A letter may stand for dozens: without a bound, 3000 characters would be a hundred thousand tokens."""
+    install(workplace, tmp_path / "x.safetensors", "test:2@1", {"emb_params": (75, 768)})
+    asked = {"embeddings": [{"model": "test:2@1"}]}
+    item_of(await workplace.perform(transformation(positivePrompt="x " * 40, **asked)))
+    for place in ("positivePrompt", "negativePrompt"):
+        error = error_of(await workplace.perform(transformation(**{place: "x " * 41}, **asked)))
+        assert (error["code"], error["parameter"]) == ("invalidEmbeddingsModel", "embeddings[0].model")
+        assert "75 vectors that a prompt names 41 times" in error["message"]
+
+
 async def test_a_family_without_embeddings_refuses_them(
     workplace: Workplace, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

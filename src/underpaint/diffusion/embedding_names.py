@@ -36,3 +36,8 @@ def _alone(trigger: str, *, after: bool = False) -> str:
 def is_named(prompt: str, triggers: Sequence[str]) -> bool:
     """Whether a prompt has one of them."""
     return triggers_pattern(triggers).search(prompt) is not None
+
+
+def times_named(prompt: str, triggers: Sequence[str]) -> int:
+    """How often a prompt has any of them."""
+    return sum(1 for _ in triggers_pattern(triggers).finditer(prompt))
