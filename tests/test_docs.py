@@ -166,6 +166,15 @@ def test_links_between_pages_lead_somewhere(path: Path) -> None:
             assert anchor in anchors, target
 
 
+def test_every_decision_is_on_the_list_under_a_number_of_its_own() -> None:
+    listed = _text("docs/decisions/README.md")
+    pages = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+
+    assert len({page.name[:3] for page in pages}) == len(pages)
+    for page in pages:
+        assert f"[{page.name[:3]}]({page.name})" in listed, page.name
+
+
 def test_make_targets_that_are_named_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", _text("Makefile"), re.MULTILINE))
 

@@ -3,6 +3,7 @@ from typing import get_args
 import pytest
 
 from underpaint.diffusion.layer_weights import Part, WeightType, layer_weights
+from underpaint.wire import ip_adapters
 
 
 def unet(down: int, mid: int, up: int) -> list[Part]:
@@ -11,6 +12,11 @@ def unet(down: int, mid: int, up: int) -> list[Part]:
 
 
 SD1, SDXL = unet(6, 1, 9), unet(4, 1, 6)
+
+
+def test_the_wire_knows_the_same_kinds() -> None:
+    """Neither may import the other: both are on the ground floor."""
+    assert get_args(ip_adapters.WeightType) == get_args(WeightType)
 
 
 @pytest.mark.parametrize("parts", [SD1, SDXL])
