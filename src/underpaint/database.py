@@ -69,7 +69,7 @@ images = Table(
     Column("key_id", String),
     Index("images_by_expiry", "expires_s"),
 )
-"""Stored images, `kind` "upload" or "result". One name space, as the API has it."""
+"""Stored images, `kind` "upload", "result" or, of a task's input, "seed". One name space, as the API has it."""
 
 tasks = Table(
     "tasks",

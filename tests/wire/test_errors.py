@@ -1,5 +1,4 @@
 import ast
-import pickle
 from pathlib import Path
 
 import pytest
@@ -111,13 +110,3 @@ def test_text_that_utf8_cannot_carry_does_not_break_the_reply() -> None:
         "taskUUID": "?",
         "taskType": "?",
     }
-
-
-def test_an_error_of_another_process_arrives_whole() -> None:
-    error = TaskError(
-        "invalidModel", "No.", parameter="model", type="string", allowed_values=["a:b@1"], status_code=404
-    )
-    arrived = pickle.loads(pickle.dumps(error))
-    assert arrived.item(task_uuid="u", task_type="t") == error.item(task_uuid="u", task_type="t")
-    assert arrived.status_code == 404
-    assert str(arrived) == "invalidModel: No."

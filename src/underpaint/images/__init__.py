@@ -13,6 +13,7 @@ from underpaint.images.fetch import Fetcher, FetchFailed, FetchPolicy, FetchRefu
 from underpaint.images.fit import FitMode, fit_image, fit_mask, shrink_image
 from underpaint.images.limits import DecodeLimits, ImageRejected
 from underpaint.images.reference import (
+    IMAGE_UUID,
     ImageReference,
     InlineImage,
     InvalidImageReference,
@@ -24,6 +25,7 @@ from underpaint.images.store import ImageNotFound, ImageStore
 
 __all__ = [
     "EXTENSIONS",
+    "IMAGE_UUID",
     "MEDIA_TYPES",
     "SEED_FORMATS",
     "UPLOAD_FORMATS",

@@ -5,14 +5,14 @@ Every step is linear in the length of the text: a request may carry tens of mega
 
 import binascii
 import re
-import uuid
 from dataclasses import dataclass
 
 _ACCEPTED = (
     "An image is given as the UUID of an uploaded or generated image, as a data URI "
     "(data:image/png;base64,...), as base64, or as an http or https URL."
 )
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+IMAGE_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A UUID of any version, in lower case with hyphens, as stored images are named."""
 _BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _WHITESPACE = b" \t\r\n\f\v"
@@ -65,8 +65,8 @@ def parse_image_reference(text: str) -> ImageReference:
     text = text.strip()
     if not text:
         raise InvalidImageReference("The image is empty.")
-    if len(text) == 36 and _UUID.fullmatch(text):
-        return StoredImage(uuid=str(uuid.UUID(text)))
+    if len(text) == 36 and IMAGE_UUID.fullmatch(text.lower()):
+        return StoredImage(uuid=text.lower())
     head = text[:8].lower()
     if head.startswith("data:"):
         return InlineImage(data=_decode_data_uri(text))

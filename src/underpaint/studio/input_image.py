@@ -1,17 +1,15 @@
 """The picture of a task that answers with its UUID: kept like an upload, so that the task can be run again from it."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from underpaint.images import encode_image
+from underpaint.images import IMAGE_UUID, encode_image
 from underpaint.studio.disk import DiskBudget
 from underpaint.studio.pictures import Pictures
 from underpaint.wire import ControlNetPreprocessTask, UpscaleTask
 
 TasksWithInput = UpscaleTask | ControlNetPreprocessTask
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class InputImages:
@@ -27,7 +25,7 @@ class InputImages:
     ) -> tuple[TasksWithInput, dict[str, Any]]:
         """The task and its JSON with the picture by UUID: stored like an upload if it had none. Raises `TaskError`."""
         reference = task.input_image.strip().lower()
-        if not _UUID.fullmatch(reference):
+        if not IMAGE_UUID.fullmatch(reference):
             await self._disk.check(0)
             image = await self._pictures.read(task.input_image, parameter="inputImage", owner=owner)
             data = await asyncio.to_thread(encode_image, image, format="PNG")

@@ -4,7 +4,6 @@ Uploads and results are one name space of UUIDs, so the result of one task is th
 """
 
 import asyncio
-import re
 import threading
 import time
 import uuid
@@ -18,6 +17,7 @@ from sqlalchemy import ColumnElement, Engine, Insert, delete, func, insert, sele
 from underpaint.database import begin_unflushed, execute, images, rows
 from underpaint.images import (
     EXTENSIONS,
+    IMAGE_UUID,
     MEDIA_TYPES,
     SEED_FORMATS,
     DecodeLimits,
@@ -49,7 +49,6 @@ SHORT_REFERENCE = 8192
 DECODES_AT_ONCE = 4
 """Bounds the memory of decoding: each may take the whole pixel budget."""
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ORPHAN_AGE_S = 3600.0
 """A younger file without a record is one that is just being stored."""
 
@@ -365,7 +364,7 @@ class Pictures:
 
     def _find(self, image_uuid: str) -> _Stored | None:
         # Whatever else a client sends, such as half a character, may not even be text for the database.
-        if not _UUID.fullmatch(image_uuid):
+        if not IMAGE_UUID.fullmatch(image_uuid):
             return None
         found = self._select((images.c.image_uuid == image_uuid) & (images.c.expires_s >= time.time()))
         return found[0] if found else None

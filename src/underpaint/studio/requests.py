@@ -24,6 +24,8 @@ from underpaint.wire import AcceleratorOptions, Pass, PromptWeighting
 RUNNABLE_ARCHITECTURES = {name: family.types for name, family in FAMILY_OF_ARCHITECTURE.items()}
 """Architectures that the engine can run, by the catalogue's names, each with the types of checkpoints that it can."""
 LARGEST_SEED = 2**63 - 1
+GUIDE_SIDE_PX = 1024
+"""Longest side of a guide image on its way to the engine: image encoders look at 224 x 224 pixels of it."""
 TILED_FROM = 2
 """Pictures with a side longer than this many of the model's own are worked on in tiles."""
 
@@ -34,10 +36,6 @@ class UnknownScheduler(ValueError):
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         super().__init__(f"this model cannot run with the scheduler {name!r}")
         self.known = known
-
-
-GUIDE_SIDE_PX = 1024
-"""Longest side of a guide image on its way to the engine: image encoders look at 224 x 224 pixels of it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -155,14 +155,6 @@ class TaskError(Exception):
         self.allowed_values = allowed_values
         self.status_code = status_code or (documented.status_code if documented else 400)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions pickle by their positional arguments alone; errors of the engine come from another
-        # process.
-        return (
-            _rebuild,
-            (self.code, self.message, self.parameter, self.type, self.allowed_values, self.status_code),
-        )
-
     def item(self, *, task_uuid: str | None, task_type: str | None) -> dict[str, object]:
         """The error as it goes into `errors`; what is unknown is left out, never null.
 
@@ -186,16 +178,3 @@ class TaskError(Exception):
         if task_type is not None:
             item["taskType"] = encodable(task_type)
         return item
-
-
-def _rebuild(
-    code: str,
-    message: str,
-    parameter: str | list[str] | None,
-    type: str | None,
-    allowed_values: list[object] | None,
-    status_code: int,
-) -> TaskError:
-    return TaskError(
-        code, message, parameter=parameter, type=type, allowed_values=allowed_values, status_code=status_code
-    )
