@@ -9,15 +9,13 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from PIL import Image
-from sqlalchemy import ColumnElement, Engine, Insert, delete, func, insert, select, update
+from sqlalchemy import Engine, Insert
 
-from underpaint.database import begin_unflushed, execute, images, rows
 from underpaint.images import (
     EXTENSIONS,
-    IMAGE_UUID,
     MEDIA_TYPES,
     SEED_FORMATS,
     DecodeLimits,
@@ -36,11 +34,9 @@ from underpaint.images import (
     parse_image_reference,
 )
 from underpaint.studio.links import Links
+from underpaint.studio.picture_records import Kind, PictureRecord, PictureRecords, new_record
 from underpaint.wire import TaskError
 from underpaint.wire.errors import parameter_code
-
-Kind = Literal["upload", "result", "seed"]
-"""`seed` is the seed image of a task, kept so that the task can be run again after a crash."""
 
 Made = TypeVar("Made")
 
@@ -76,17 +72,6 @@ class PutImage:
     record: Insert
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stored:
-    image_uuid: str
-    extension: str
-    kind: Kind
-    created_s: float
-    expires_s: float
-    owner: str
-    size_bytes: int
-
-
 class Pictures:
     """Pictures by UUID, and the way in for those that a task brings along."""
 
@@ -102,7 +87,7 @@ class Pictures:
         links: Links | None = None,
     ) -> None:
         self._store = store
-        self._database = database
+        self._records = PictureRecords(database)
         self.fetcher = fetcher
         """The way out, for pictures by URL and for whatever else is asked for or sent."""
         self.links = links or Links()
@@ -117,7 +102,7 @@ class Pictures:
     async def used_bytes(self) -> int:
         """Bytes of all files. Counted once, then kept up with: nobody else writes here."""
         if self._used_bytes is None:
-            counted = await asyncio.to_thread(self._count_bytes)
+            counted = await asyncio.to_thread(self._records.total_bytes)
             if self._used_bytes is None:
                 self._used_bytes = counted
         return self._used_bytes
@@ -201,7 +186,7 @@ class Pictures:
 
         def put_and_record() -> str:
             kept = self.put(data, extension=extension, kind=kind, size=size, owner=owner, ttl_s=ttl_s)
-            execute(self._database, kept.record)
+            self._records.write(kept.record)
             return kept.image_uuid
 
         return await asyncio.to_thread(put_and_record)
@@ -225,19 +210,22 @@ class Pictures:
         image_uuid = str(uuid.uuid4())
         self._store.put_blocking(data, image_uuid=image_uuid, extension=extension, flush=flush)
         now_s = time.time()
-        record = insert(images).values(
+        record = PictureRecord(
             image_uuid=image_uuid,
             extension=extension,
             kind=kind,
-            width_px=size[0],
-            height_px=size[1],
-            size_bytes=len(data),
             created_s=now_s,
             expires_s=now_s + ttl_s,
-            key_id=owner,
+            owner=owner,
+            size_bytes=len(data),
         )
         self._count(len(data))
-        return PutImage(image_uuid=image_uuid, extension=extension, size_bytes=len(data), record=record)
+        return PutImage(
+            image_uuid=image_uuid,
+            extension=extension,
+            size_bytes=len(data),
+            record=new_record(record, size=size),
+        )
 
     def take_back(self, kept: PutImage) -> None:
         """Remove the file of a picture whose record was not written. Blocks."""
@@ -259,7 +247,7 @@ class Pictures:
             TaskError: the link needs a signature and has none that is valid.
         """
         left_s = self.links.check(image_uuid, extension, expires=expires, signed=signed)
-        stored = await asyncio.to_thread(self._find, image_uuid)
+        stored = await asyncio.to_thread(self._records.find, image_uuid)
         if stored is None or stored.extension != extension or stored.kind == "seed":
             return None
         try:
@@ -283,7 +271,7 @@ class Pictures:
 
     async def delete(self, image_uuid: str, *, owner: str) -> bool:
         """Remove an upload or a result of that owner; False where there is none."""
-        stored = await asyncio.to_thread(self._find, image_uuid)
+        stored = await asyncio.to_thread(self._records.find, image_uuid)
         if stored is None or stored.kind == "seed" or stored.owner != owner:
             return False
         await self._remove(stored)
@@ -291,29 +279,25 @@ class Pictures:
 
     async def discard_seed(self, image_uuid: str) -> None:
         """Remove the seed image of a task that is over. After a power cut it may be there again, until it expires."""
-        seed = (images.c.image_uuid == image_uuid) & (images.c.kind == "seed")
 
         def forget() -> None:
-            with begin_unflushed(self._database) as connection:
-                gone = connection.execute(
-                    delete(images).where(seed).returning(images.c.extension, images.c.size_bytes)
-                ).first()
+            gone = self._records.forget_seed(image_uuid)
             if gone is not None:
-                self._store.delete_blocking(image_uuid, gone.extension)
-                self._count(-gone.size_bytes)
+                extension, size_bytes = gone
+                self._store.delete_blocking(image_uuid, extension)
+                self._count(-size_bytes)
 
         await asyncio.to_thread(forget)
 
     async def remove_expired(self) -> None:
         """Remove every picture whose time is over."""
-        due = await asyncio.to_thread(self._select, images.c.expires_s < time.time())
-        for stored in due:
+        for stored in await asyncio.to_thread(self._records.expired):
             await self._remove(stored)
 
     async def remove_orphans(self) -> None:
         """Remove files without a record, which a crash left behind."""
         async for names in self._store.old_files(ORPHAN_AGE_S):
-            known = await asyncio.to_thread(self._known, {name[:36] for name in names})
+            known = await asyncio.to_thread(self._records.known, {name[:36] for name in names})
             for name in names:
                 if name[:36] not in known:
                     await self._store.remove_file(name)
@@ -339,10 +323,9 @@ class Pictures:
                     parameter=parameter,
                 )
 
-    async def _remove(self, stored: _Stored) -> None:
+    async def _remove(self, stored: PictureRecord) -> None:
         # The record first: a file without a record is only wasted space, a record without a file is an error.
-        record = delete(images).where(images.c.image_uuid == stored.image_uuid)
-        await asyncio.to_thread(execute, self._database, record)
+        await asyncio.to_thread(self._records.forget, stored.image_uuid)
         self._count(-stored.size_bytes)
         await self._store.delete(stored.image_uuid, stored.extension)
 
@@ -352,42 +335,11 @@ class Pictures:
             if self._used_bytes is not None:
                 self._used_bytes += more_bytes
 
-    def _use(self, image_uuid: str, owner: str) -> _Stored | None:
+    def _use(self, image_uuid: str, owner: str) -> PictureRecord | None:
         """A stored picture; an upload is kept for its full time from this use on."""
-        stored = self._find(image_uuid)
+        stored = self._records.find(image_uuid)
         if stored is not None and stored.owner != owner and not self._share:
             return None
         if stored is not None and stored.kind == "upload":
-            renewed = update(images).where(images.c.image_uuid == image_uuid)
-            execute(self._database, renewed.values(expires_s=time.time() + self._upload_ttl_s))
+            self._records.keep_until(image_uuid, time.time() + self._upload_ttl_s)
         return stored
-
-    def _find(self, image_uuid: str) -> _Stored | None:
-        # Whatever else a client sends, such as half a character, may not even be text for the database.
-        if not IMAGE_UUID.fullmatch(image_uuid):
-            return None
-        found = self._select((images.c.image_uuid == image_uuid) & (images.c.expires_s >= time.time()))
-        return found[0] if found else None
-
-    def _select(self, condition: ColumnElement[bool]) -> list[_Stored]:
-        return [
-            _Stored(
-                image_uuid=row.image_uuid,
-                extension=row.extension,
-                kind=row.kind,
-                created_s=row.created_s,
-                expires_s=row.expires_s,
-                owner=row.key_id or "",
-                size_bytes=row.size_bytes,
-            )
-            for row in rows(self._database, select(images).where(condition))
-        ]
-
-    def _count_bytes(self) -> int:
-        [(total,)] = rows(self._database, select(func.coalesce(func.sum(images.c.size_bytes), 0)))
-        return int(total)
-
-    def _known(self, names: Collection[str]) -> set[str]:
-        """Those of the UUIDs that have a record."""
-        query = select(images.c.image_uuid).where(images.c.image_uuid.in_(names))
-        return {row.image_uuid for row in rows(self._database, query)}
