@@ -151,3 +151,11 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x80\x04\x95" + b"\xff" * 20)
     with pytest.raises(ModelRefused, match="is a pickle"):
         describe(NewModel(air="test:1@1", source=str(path)))
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x80\x02"])
+def test_an_embedding_in_pt_is_refused_and_says_why(tmp_path: Path, start: bytes) -> None:
+    file = tmp_path / "word.pt"
+    file.write_bytes(start + b"x" * 100)
+    with pytest.raises(ModelRefused, match=r"word\.pt is a pickle, which can run code .*; use a safetensors"):
+        describe(NewModel(air="test:1@1", source=str(file), category="embeddings"))
