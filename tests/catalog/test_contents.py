@@ -101,6 +101,10 @@ def test_checkpoints_are_told_by_their_tensors(shapes: Shapes, architecture: str
             Contents(category="ipadapter", architecture="sd1x"),
         ),
         (
+            {"double_blocks.0.processor.qkv_lora1.down.weight": (4, 3072)},
+            Contents(category="lora", architecture="flux1d"),
+        ),
+        (
             {"redux_up.weight": (12288, 1152), "redux_down.weight": (4096, 12288)},
             Contents(category="ipadapter", architecture="flux1d"),
         ),

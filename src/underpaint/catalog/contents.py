@@ -81,7 +81,10 @@ def contents_of(tensors: Mapping[str, TensorSpec]) -> Contents:
             or autoencoder, a UNet alone, or one with an unusual number of input channels; or a kind of ControlNet that
             is none.
     """
-    if _any_part(tensors, ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up")):
+    if _any_part(
+        tensors,
+        ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up", "lora1.down", "lora2.down"),
+    ):
         return Contents(
             category="lora", architecture=_architecture_by_width(tensors) or _flux_addition(tensors)
         )

@@ -6,7 +6,8 @@ needs an unconditional row. Latents are patched and unpatched here, so that ever
 of other families.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +21,9 @@ from underpaint.diffusion.clip_text import ClipText
 from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.flux_loading import load_flux
+from underpaint.diffusion.flux_lora import load_flux_lora
 from underpaint.diffusion.loading import loading
+from underpaint.diffusion.lora import Lora, Loras, adapted
 from underpaint.diffusion.masking import FAINTEST, Mask
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 from underpaint.diffusion.redux import Redux, SiglipEncoder, load_redux
@@ -50,6 +53,11 @@ class Flux:
             tokens=GUIDED_TOKENS if self._guided else UNGUIDED_TOKENS,
         )
         self._autoencoder = Autoencoder(pipeline.vae, device=device)
+        self._text_networks = {
+            "text_encoder": pipeline.text_encoder,
+            "text_encoder_2": pipeline.text_encoder_2,
+        }
+        self.text_networks = tuple(self._text_networks)
         self._device = device
         self._dtype: torch.dtype = self._transformer.dtype
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
@@ -125,6 +133,22 @@ class Flux:
 
         return lengthened(prompt), lengthened(negative)
 
+    def load_autoencoder(self, location: Path) -> Autoencoder:
+        """See `TakesAutoencoders.load_autoencoder`."""
+        return self._autoencoder.with_weights(location)
+
+    def load_lora(self, location: Path) -> Lora:
+        """See `TakesLoras.load_lora`."""
+        return load_flux_lora(location, {"transformer": self._transformer, **self._text_networks})
+
+    @contextmanager
+    def with_loras(self, loras: Loras) -> Iterator[None]:
+        """See `TakesLoras.with_loras`."""
+        with ExitStack() as stack:
+            for name, network in self._text_networks.items():
+                stack.enter_context(adapted(network, name, [loras]))
+            yield
+
     def load_redux(self, location: Path) -> Redux:
         """See `TakesRedux.load_redux`."""
         width = int(self._transformer.config.joint_attention_dim)
@@ -153,16 +177,17 @@ class Flux:
         # As diffusers does it: in the model's precision first, then divided.
         timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32).to(self._dtype) / 1000
         scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
-        predicted: Tensor = self._transformer(
-            hidden_states=patches.to(self._device, self._dtype),
-            timestep=timesteps.to(self._device),
-            guidance=scales.to(self._device) if self._guided else None,
-            pooled_projections=pooled,
-            encoder_hidden_states=prompts,
-            txt_ids=torch.zeros(prompts.shape[1], 3, device=self._device, dtype=self._dtype),
-            img_ids=torch.cat(places).to(self._device, self._dtype),
-            return_dict=False,
-        )[0]
+        with adapted(self._transformer, "transformer", [row.loras for row in rows]):
+            predicted: Tensor = self._transformer(
+                hidden_states=patches.to(self._device, self._dtype),
+                timestep=timesteps.to(self._device),
+                guidance=scales.to(self._device) if self._guided else None,
+                pooled_projections=pooled,
+                encoder_hidden_states=prompts,
+                txt_ids=torch.zeros(prompts.shape[1], 3, device=self._device, dtype=self._dtype),
+                img_ids=torch.cat(places).to(self._device, self._dtype),
+                return_dict=False,
+            )[0]
         return unpatched(predicted[:, : height * width].float().cpu(), height, width)
 
     def beside(self, shown: Tensor, mask: Mask) -> Tensor:

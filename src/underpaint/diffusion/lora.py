@@ -88,7 +88,7 @@ def load_lora(location: Path, networks: Mapping[str, nn.Module]) -> Lora:
     """
     try:
         with quiet_libraries():
-            tensors = _converted(*_read(location), networks["unet"])
+            tensors = _converted(*read_tensors(location), networks["unet"])
             layers = {name: _layers(tensors, name, network) for name, network in networks.items()}
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, AttributeError) as failure:
         raise ModelLoadError(
@@ -156,7 +156,8 @@ def _product(module: nn.Module, layer: LowRank, given: Tensor, weights: Tensor) 
     return nn.functional.linear(small, layer.up)
 
 
-def _read(location: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+def read_tensors(location: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """The tensors of a safetensors file, and what it says of them. Raises `OSError` and `ValueError`."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -172,22 +173,24 @@ def _converted(tensors: dict[str, Tensor], metadata: Mapping[str, str], unet: An
 
     if method := other_method(tensors):
         raise ValueError(f"it is no plain LoRA, but {method}")
-    _scale(tensors)
+    scale_by_alpha(tensors)
     converted, _ = StableDiffusionLoraLoaderMixin.lora_state_dict(tensors, unet_config=unet.config)
     described = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-    return _scaled_as_described(converted, described) if described else dict(converted)
+    return scaled_as_described(converted, described) if described else dict(converted)
 
 
-def _scale(tensors: dict[str, Tensor]) -> None:
+def scale_by_alpha(tensors: dict[str, Tensor]) -> None:
     """Bring kohya's `alpha`, which counts by the rank, into the upper halves."""
     for name in [name for name in tensors if name.endswith(".alpha")]:
         layer = name.removesuffix(".alpha")
         alpha = tensors.pop(name).float().item()
-        up = next(layer + end for end in _UPPER if layer + end in tensors)
+        up = next((layer + end for end in _UPPER if layer + end in tensors), None)
+        if up is None:
+            raise ValueError(f"{name} belongs to no layer")
         tensors[up] = tensors[up].float() * (alpha / tensors[up].shape[1])
 
 
-def _scaled_as_described(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> dict[str, Tensor]:
+def scaled_as_described(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> dict[str, Tensor]:
     """Bring into the upper halves what peft's configuration in the file says of the scale."""
     scaled = dict(tensors)
     for name, weights in tensors.items():
@@ -219,7 +222,7 @@ def _layers(tensors: dict[str, Tensor], name: str, network: nn.Module) -> dict[s
     for key in list(halves):
         if key.endswith(".lora_A.weight"):
             layer = key.removesuffix(".lora_A.weight")
-            layers[layer] = _fitted(
+            layers[layer] = fitted(
                 layer, network.get_submodule(layer), halves.pop(key), halves.pop(f"{layer}.lora_B.weight")
             )
     if halves:
@@ -248,7 +251,7 @@ def _as_peft_names(tensors: dict[str, Tensor], network: nn.Module) -> dict[str, 
     return renamed
 
 
-def _fitted(name: str, module: nn.Module, down: Tensor, up: Tensor) -> LowRank:
+def fitted(name: str, module: nn.Module, down: Tensor, up: Tensor) -> LowRank:
     """Both halves in the precision and on the device of their layer.
 
     Raises:
