@@ -16,6 +16,7 @@ from underpaint.cli.main import app
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.settings import Settings
 from underpaint.wire import ERROR_CODES, TASK_MODELS, ImageInferenceTask, parse_request, parse_task
+from underpaint.wire.fields import wire_name
 
 REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
@@ -88,7 +89,7 @@ def test_every_extension_is_documented() -> None:
     for model in TASK_MODELS.values():
         for name in model.model_fields:
             if "(extension)" in str(model.model_fields[name].description):
-                assert f"`{name}`" in section, name
+                assert f"`{wire_name(name)}`" in section, name
 
 
 def test_every_error_code_is_documented() -> None:

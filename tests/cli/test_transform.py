@@ -77,6 +77,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "width": 128,
             "height": 192,
             "fit": "cover",
+            "strength_curve": "steps",
             "model": "civitai:1@2",
             "vae": "civitai:7@8",
             "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
@@ -336,6 +337,12 @@ def test_guides_and_maps_that_cannot_be_read_are_a_wrong_call(
     outcome = run("transform", "photo.jpg", "watercolor", option, said)
     assert outcome.code == 2
     assert option in outcome.errors
+
+
+def test_the_curve_of_strength_reaches_the_library(run: Run, painter: FakePainter) -> None:
+    assert run("transform", "photo.jpg", "watercolor", "--strength-curve", "perceptual").code == 0
+    assert painter.requests[0]["strength_curve"] == "perceptual"
+    assert run("transform", "photo.jpg", "watercolor", "--strength-curve", "smooth").code == 2
 
 
 def test_margins_reach_the_library(run: Run, painter: FakePainter) -> None:

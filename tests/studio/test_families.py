@@ -12,6 +12,8 @@ from tests.checkpoints_sd3 import write_sd3_checkpoint
 from tests.checkpoints_xl import write_sdxl_checkpoint
 from tests.studio.conftest import Workplace, error_of, half_white, item_of, transformation
 from underpaint.catalog import Catalog, NewModel, describe
+from underpaint.diffusion.strength_curve import FlowLevels, perceptual_share
+from underpaint.images import read_parameters
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 
 
@@ -164,6 +166,46 @@ async def test_what_stable_diffusion_3_does_not_have_is_refused(
 ) -> None:
     assert error_of(await with_sd3.perform(transformation(model="runware:5@1", **changes)))["code"] == code
     assert with_sd3.engine.jobs == []
+
+
+async def test_a_perceptual_strength_is_told_to_the_engine_as_a_share_of_the_steps(
+    with_sd3: Workplace,
+) -> None:
+    asked: dict[str, Any] = {"model": "runware:5@1", "strength": 0.5, "steps": 20, "outputFormat": "PNG"}
+    item_of(await with_sd3.perform(transformation(**asked)))
+    reply = await with_sd3.perform(
+        transformation(**asked, strengthCurve="perceptual", passes=[{}, {"strength": 0.3}, {"strength": 0}])
+    )
+    plain, curved = with_sd3.engine.jobs
+    assert (plain.strength, plain.asked_strength) == (0.5, None)
+    levels = FlowLevels(shift=3.0)
+    size = {"width_px": curved.width_px, "height_px": curved.height_px}
+    assert [each.strength for each in curved.passes] == [
+        perceptual_share(0.5, levels, **size),
+        perceptual_share(0.3, levels, **size),
+        0.0,
+    ]
+    opened = await with_sd3.studio.open_image(*item_of(reply)["imageURL"].rpartition("/")[2].split("."))
+    assert opened is not None
+    said: dict[str, Any] = read_parameters(opened.data) or {}
+    assert (said["strength"], said["strengthCurve"]) == (0.5, "perceptual")
+    assert [each["strength"] for each in said["passes"]] == [0.5, 0.3, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "parameter"),
+    [
+        ("underpaint:1@1", "incompatibleParameters", ["strengthCurve", "model"]),
+        ("runware:104@1", "incompatibleParameters", ["strengthCurve", "model"]),
+    ],
+)
+async def test_a_perceptual_strength_is_refused_where_it_means_nothing(
+    with_tools: Workplace, model: str, code: str, parameter: list[str]
+) -> None:
+    error = error_of(await with_tools.perform(transformation(model=model, strengthCurve="perceptual")))
+    assert (error["code"], error["parameter"]) == (code, parameter)
+    error = error_of(await with_tools.perform(transformation(model=model, strengthCurve="smooth")))
+    assert (error["code"], error["allowedValues"]) == ("invalidStrengthCurve", ["steps", "perceptual"])
 
 
 @pytest.mark.parametrize(

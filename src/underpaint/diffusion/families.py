@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from underpaint.diffusion.schedulers import FLOW_SCHEDULERS, STABLE_DIFFUSION_SCHEDULERS, SchedulerChoice
+from underpaint.diffusion.strength_curve import FlowLevels
 
 if TYPE_CHECKING:
     from underpaint.diffusion.family import Family
@@ -53,6 +54,8 @@ class FamilyEntry:
     """Of its checkpoints, those that it runs: base, inpainting, refiner. A refiner only takes over from others."""
     without_strength: frozenset[str] = frozenset()
     """Types of its checkpoints that begin with noise whatever the strength, as their authors' programs do."""
+    flow_levels: FlowLevels | None = None
+    """Of families of rectified flows: by what a perceptual strength is counted. None where there is none."""
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
     """What takes the place of the checkpoint's own scheduler configuration. Checkpoints that are distilled to few steps
     come as single files, too, which say nothing of how those steps are to be spaced."""
@@ -101,6 +104,7 @@ _FLUX = FamilyEntry(
     ip_adapters=True,
     weighs_ip_adapters=False,
     has_unet=False,
+    flow_levels=FlowLevels(),
 )
 _STABLE_DIFFUSION_3 = FamilyEntry(
     title="Stable Diffusion 3",
@@ -110,6 +114,7 @@ _STABLE_DIFFUSION_3 = FamilyEntry(
     prompt_weightings=frozenset({"sdEmbeds"}),
     vae=True,
     has_unet=False,
+    flow_levels=FlowLevels(shift=3.0),
 )
 _FROM_THE_END = {"timestep_spacing": "trailing"}
 """Steps counted from the noise: Lin et al., arXiv:2305.08891, section 3.3. With a few steps, all the difference."""
@@ -133,7 +138,7 @@ FAMILY_OF_ARCHITECTURE: Mapping[str, FamilyEntry] = {
         types=frozenset({"base", "inpainting", "control"}),
         without_strength=frozenset({"inpainting", "control"}),
     ),
-    "flux1s": _FLUX,
+    "flux1s": replace(_FLUX, flow_levels=FlowLevels(shift=1.0)),
     "fluxkontextdev": replace(_FLUX, reference_images=2, draws_seed=False),
     "sd3": _STABLE_DIFFUSION_3,
 }

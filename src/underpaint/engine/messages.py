@@ -104,6 +104,8 @@ class Pass:
     scheduler: str
     strength: float
     """Share of the steps that runs."""
+    asked_strength: float | None = None
+    """The strength that was asked for, where a curve leads from there to `strength`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +160,8 @@ class JobRequest:
     seed: int
     strength: float = 1.0
     """Share of the steps that runs; only read together with `picture`."""
+    asked_strength: float | None = None
+    """The strength that was asked for, where a curve leads from there to `strength`."""
     picture: Picture | None = field(default=None, repr=False)
     """The seed picture, already fitted to `width_px` x `height_px`; None for text-to-image."""
     mask: Mask | None = field(default=None, repr=False)
@@ -206,6 +210,7 @@ class JobRequest:
             guidance_scale=self.guidance_scale,
             scheduler=self.scheduler,
             strength=self.strength if self.picture is not None else 1.0,
+            asked_strength=self.asked_strength,
         )
         return (first, *self.further_passes)
 

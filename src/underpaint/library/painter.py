@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from underpaint.catalog import Catalog
+from underpaint.diffusion.strength_curve import StrengthCurve
 from underpaint.engine import messages
 from underpaint.engine.threads import let_threads_sleep
 from underpaint.images import FitMode
@@ -74,6 +75,7 @@ class Painter:
         mask_margin: int | None = None,
         outpaint: Mapping[str, int] | None = None,
         strength: float | None = None,
+        strength_curve: StrengthCurve = "steps",
         width: int | None = None,
         height: int | None = None,
         steps: int | None = None,
@@ -107,6 +109,8 @@ class Painter:
                 `left` (pixels, multiples of 64) and `blur` (0 to 32 pixels that the new part fades into the old one).
                 `width` and `height` are of the whole.
             strength: 0 (the photo as it is) to 1 (the prompt alone); by default the model's.
+            strength_curve: what strength is a share of: the steps, or, with FLUX.1 and Stable Diffusion 3, of what
+                there is to see ("perceptual"), so that it means about what it means for Stable Diffusion 1.5.
             width: pixels, a multiple of 64 from 128 to 2048; by default the photo's shape at the model's best size.
             height: as `width`.
             steps: 1 to 100; of these, the share `strength` runs. By default the model's.

@@ -113,6 +113,9 @@ class Planner:
         if mask_margin is not None and mask is None:
             raise ValueError("mask_margin needs a mask")
         chosen_strength = entry.defaults.strength if strength is None else strength
+        curve = rest.get("strength_curve", "steps")
+        if curve not in ("steps", "perceptual"):
+            raise ValueError(f"strength_curve must be 'steps' or 'perceptual', not {curve!r}")
         weighting = rest.get("prompt_weighting")
         if weighting not in (None, "compel", "sdEmbeds"):
             raise ValueError(f"prompt_weighting must be 'compel' or 'sdEmbeds', not {weighting!r}")

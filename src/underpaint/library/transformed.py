@@ -48,7 +48,7 @@ class Transformed:
     steps: int
     """Of full runs, of all passes."""
     effective_steps: int
-    """Steps that ran, `round(steps x strength)`."""
+    """Steps that ran, `round(steps x strength)` where strength is a share of the steps."""
     strength: float | None
     """None for text-to-image."""
     parameters: Mapping[str, object] = field(repr=False)
@@ -85,7 +85,11 @@ def transformed(
         seed=job.seed,
         steps=sum(each.steps for each in job.passes),
         effective_steps=finished.steps_run,
-        strength=None if job.picture is None else job.strength,
+        strength=None
+        if job.picture is None
+        else job.strength
+        if job.asked_strength is None
+        else job.asked_strength,
         parameters=picture_parameters(job, entry, finished),
         embed_parameters=embed_parameters,
     )

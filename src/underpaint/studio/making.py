@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.messages import Addition, DeepCache, Finished, JobRequest
+from underpaint.engine.messages import Addition, DeepCache, Finished, JobRequest, Pass
 from underpaint.version import __version__
 from underpaint.wire import Refiner
 
@@ -14,9 +14,12 @@ def picture_parameters(
 ) -> dict[str, object]:
     """The parameters that make the picture again, with Underpaint's version."""
     transformed = (
-        {} if job.picture is None else {"strength": job.strength, "effectiveSteps": finished.steps_run}
+        {}
+        if job.picture is None
+        else {"strength": _asked(job.passes[0]), "effectiveSteps": finished.steps_run}
     )
     said = {
+        **({"strengthCurve": "perceptual"} if job.asked_strength is not None else {}),
         **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
         **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),
@@ -96,10 +99,14 @@ def _share(name: str, share: float, steps: int, *, first: int) -> dict[str, int]
     return {name: round(share * steps) + first}
 
 
+def _asked(one: Pass) -> float:
+    return one.strength if one.asked_strength is None else one.asked_strength
+
+
 def _passes(job: JobRequest) -> list[dict[str, object]]:
     return [
         {
-            "strength": each.strength,
+            "strength": _asked(each),
             "effectiveSteps": steps_to_run(each.steps, each.strength),
             "positivePrompt": each.prompt,
             "negativePrompt": each.negative_prompt,

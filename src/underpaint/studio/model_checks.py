@@ -2,7 +2,7 @@
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
-from underpaint.studio.requests import UnknownScheduler, checked_scheduler
+from underpaint.studio.requests import UnknownScheduler, checked_scheduler, has_perceptual_strength
 from underpaint.wire import ImageInferenceTask, TaskError
 from underpaint.wire.errors import parameter_code
 
@@ -14,6 +14,13 @@ def check_model_can(task: ImageInferenceTask, entry: ModelEntry) -> None:
         if each.scheduler is not None:
             _check_scheduler(f"passes[{index}].scheduler", each.scheduler, entry)
     _check_text(task, entry)
+    if task.strength_curve == "perceptual" and not has_perceptual_strength(entry):
+        raise TaskError(
+            "incompatibleParameters",
+            "'strengthCurve' can be 'perceptual' with models of FLUX.1 and Stable Diffusion 3 that begin with the seed "
+            f"image, and {entry.name} is none.",
+            parameter=["strengthCurve", "model"],
+        )
     _check_pictures(task, entry)
     _check_acceleration(task, entry)
     _check_additions(task, entry)

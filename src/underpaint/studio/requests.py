@@ -6,6 +6,7 @@ from pathlib import Path
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
+from underpaint.diffusion.strength_curve import FlowLevels, StrengthCurve, perceptual_share
 from underpaint.engine.messages import (
     Addition,
     Control,
@@ -38,6 +39,16 @@ class UnknownScheduler(ValueError):
         self.known = known
 
 
+class NoPerceptualStrength(ValueError):
+    """The perceptual curve of strength means nothing to the model."""
+
+    def __init__(self, air: str) -> None:
+        super().__init__(
+            f"the perceptual curve of strength is for FLUX.1 and Stable Diffusion 3, where strength means something, "
+            f"and not for {air}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Wishes:
     """What is asked of a model; None leaves a choice to the model's defaults."""
@@ -53,6 +64,8 @@ class Wishes:
     mask_margin_px: int | None = None
     """With a mask: work on what it paints at the full size, with so many pixels around it."""
     strength: float = 0.8
+    strength_curve: StrengthCurve = "steps"
+    """Whether `strength`, and that of each pass, is a share of the steps, or of what there is to see."""
     steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str | None = None
@@ -86,6 +99,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
 
     Raises:
         UnknownScheduler: the model's family does not have the scheduler.
+        NoPerceptualStrength: the curve of strength means nothing to the model.
     """
     first, *further = _passes(wishes, entry)
     request = JobRequest(
@@ -101,6 +115,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         scheduler=first.scheduler,
         seed=wishes.seed,
         strength=first.strength,
+        asked_strength=first.asked_strength,
         picture=wishes.picture,
         mask=wishes.mask,
         mask_margin_px=wishes.mask_margin_px,
@@ -187,10 +202,34 @@ def _passes(wishes: Wishes, entry: ModelEntry) -> list[EnginePass]:
         }
         for each in wishes.passes or (Pass(),)
     ]
-    return [
+    passes = [
         replace(chosen, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
         for given in own
     ]
+    if wishes.strength_curve == "steps":
+        return passes
+    if (levels := _flow_levels(entry)) is None:
+        raise NoPerceptualStrength(entry.air)
+    return [
+        replace(
+            each,
+            asked_strength=each.strength,
+            strength=perceptual_share(
+                each.strength, levels, width_px=wishes.width_px, height_px=wishes.height_px
+            ),
+        )
+        for each in passes
+    ]
+
+
+def has_perceptual_strength(entry: ModelEntry) -> bool:
+    """Whether a strength can be told to such a model in parts of what there is to see."""
+    return _flow_levels(entry) is not None
+
+
+def _flow_levels(entry: ModelEntry) -> FlowLevels | None:
+    family = FAMILY_OF_ARCHITECTURE[entry.architecture]
+    return None if entry.type in family.without_strength else family.flow_levels
 
 
 def checked_scheduler(name: str | None, entry: ModelEntry) -> str:

@@ -111,6 +111,7 @@ class Workbench:
             mask=prepared.mask,
             mask_margin_px=task.mask_margin,
             strength=task.strength,
+            strength_curve=task.strength_curve,
             steps=task.steps,
             guidance_scale=task.cfg_scale,
             scheduler=task.scheduler,

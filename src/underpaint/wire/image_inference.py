@@ -27,6 +27,7 @@ from underpaint.wire.violations import check_names, fold_list, fold_object
 
 Fit = Literal["stretch", "cover", "contain"]
 _SIDE = "of the picture, in pixels; with referenceImages both sides may be left out"
+StrengthCurve = Literal["steps", "perceptual"]
 
 
 def _with_lenient_forms(schema: dict[str, Any]) -> None:
@@ -93,6 +94,8 @@ class ImageInferenceTask(PictureTask):
             around it, 32 to 128.
         outpaint: the seed image is continued beyond its sides; width and height are then of the whole.
         strength: how much of the seed image is given up, 0 to 1.
+        strength_curve: what strength, also that of passes, is a share of: the steps, or of what there is to see of
+            the seed image, for models of rectified flows (FLUX, Stable Diffusion 3). An extension.
         width, height: of the picture in pixels, 128 to 2048, multiples of 64; both 0 where they are left to the first
             reference image.
         steps: denoising steps of a full run, 1 to 100; None for the model's default.
@@ -150,6 +153,11 @@ class ImageInferenceTask(PictureTask):
         default=None, description="the seed image is continued beyond its sides, up to width and height"
     )
     strength: float = Field(default=0.8, ge=0, le=1, description="how much of the seed image is given up")
+    strength_curve: StrengthCurve = Field(
+        default="steps",
+        description="what strength is a share of: the steps, or of what there is to see, for FLUX.1 and Stable "
+        "Diffusion 3 (extension)",
+    )
     width: Side = Field(description=_SIDE)
     height: Side = Field(description=_SIDE)
     steps: OptionalInteger = Field(
