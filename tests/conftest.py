@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from underpaint.engine.threads import let_threads_sleep
 
 # Before any test loads torch.
 let_threads_sleep()
+
+# Of servers that tests start: nothing that a test waits for changes under way. tests/engine/test_openvino.py is about
+# the default.
+os.environ["UNDERPAINT_EXECUTOR"] = "eager"
 
 # No example has to be quick: a busy machine makes any of them slow.
 hypothesis.settings.register_profile("any machine", deadline=None)

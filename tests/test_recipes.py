@@ -40,7 +40,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
     folder = tmp_path_factory.mktemp("studio")
     database = open_database(folder)
-    async with open_studio(Settings(data_dir=folder), database) as opened:
+    async with open_studio(Settings(data_dir=folder, executor="eager"), database) as opened:
         yield opened
     database.dispose()
 

@@ -4,15 +4,18 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def replace_file(path: Path, content: bytes, *, flush: bool = True, mode: int = 0o666) -> None:
+def replace_file(
+    path: Path, content: bytes | Iterable[bytes | memoryview], *, flush: bool = True, mode: int = 0o666
+) -> None:
     """Write a file under a temporary name and rename it: after a crash there is the old one, or none, or the new one.
 
     Args:
         path: where it goes; its folder is made where there is none.
-        content: all of it.
+        content: all of it, at once or in parts.
         flush: whether it is on the disk when this returns, name and bytes, and its bytes before its name. Without, it
             survives the end of this process, but perhaps not a power cut.
         mode: permissions of a new file, of which the process's umask is taken off.
@@ -29,7 +32,7 @@ def replace_file(path: Path, content: bytes, *, flush: bool = True, mode: int = 
         descriptor = _create(temporary, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines((content,) if isinstance(content, bytes) else content)
             if flush:
                 file.flush()
                 os.fsync(file.fileno())

@@ -63,12 +63,20 @@ class Settings(BaseModel):
         "auto", description="Where models run; auto takes CUDA, then Apple's MPS, then the CPU."
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        "auto", description="Precision of the weights; auto is float16 on a GPU and float32 on a CPU."
+        "auto",
+        description="Precision; auto is float16 on a GPU and float32 on a CPU, where OpenVINO computes in bfloat16 if "
+        "the processor does and the model bears it.",
     )
-    executor: Literal["eager", "openvino"] = Field(
-        "eager",
-        description="What runs the passes of Stable Diffusion: PyTorch as it is, or OpenVINO, which is faster on a CPU "
-        "(`pip install 'underpaint[openvino]'`), with dtype float32 or bfloat16.",
+    executor: Literal["auto", "eager", "openvino"] = Field(
+        "auto",
+        description="What runs the passes of Stable Diffusion and SDXL: PyTorch as it is (eager), or OpenVINO, which "
+        "is about twice as fast on a CPU and is prepared while PyTorch serves. auto takes it on x86-64 where there is "
+        "memory for it; openvino drops other models for it.",
+    )
+    compiled_bytes: int = Field(
+        8 * 2**30,
+        ge=0,
+        description="Bytes of the data folder for what OpenVINO has made of models; the least recently used go first.",
     )
     threads: int | None = Field(
         None, ge=1, description="CPU threads of the engine; by default one for each core."

@@ -107,6 +107,7 @@ async def server(folder: Path, **environment: str) -> AsyncIterator[Server]:
         "UNDERPAINT_PORT": "0",
         "UNDERPAINT_FETCH_ALLOW_PRIVATE": "true",
         "UNDERPAINT_DETERMINISM": "strict",
+        "UNDERPAINT_EXECUTOR": "eager",
         # Links must not change with the port, which another server of this machine may take in between.
         "UNDERPAINT_PUBLIC_URL": "http://crash.test",
         **environment,

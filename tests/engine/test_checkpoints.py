@@ -176,7 +176,7 @@ def test_a_checkpoint_of_another_version_model_or_mode_is_not_used(
         patch.setattr(checkpoints, "__version__", "0.0.0")
         assert passes() == 4
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "_stamps", lambda location: ["the files were replaced"])
+        patch.setattr(checkpoints, "stamps", lambda location: ["the files were replaced"])
         assert passes() == 4
     assert passes() == 2
 

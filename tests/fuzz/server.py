@@ -55,6 +55,7 @@ def server_process(command: Sequence[str], folder: Path, **settings: object) -> 
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
         "UNDERPAINT_DATA_DIR": str(folder),
         "UNDERPAINT_PORT": "0",
+        "UNDERPAINT_EXECUTOR": "eager",
         # No request of a fuzzer leaves this machine, or waits for a look-up.
         "UNDERPAINT_FETCH_ALLOWED_HOSTS": "nowhere.invalid",
         "UNDERPAINT_DEFAULT_MODEL": "underpaint:1@1",

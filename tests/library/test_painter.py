@@ -33,7 +33,7 @@ def photo() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def painter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Painter]:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), threads=1)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), threads=1, executor="eager")
     with Painter(settings) as painter:
         yield painter
 

@@ -165,7 +165,9 @@ class Workplace:
     """A studio, and what a test wants to reach inside it."""
 
     def __init__(self, folder: Path, database: Engine, fetcher: Fetcher, **settings: Any) -> None:
-        self.settings = Settings(data_dir=folder, alias="runware:101@1=underpaint:1@1", **settings)
+        self.settings = Settings(
+            data_dir=folder, alias="runware:101@1=underpaint:1@1", **{"executor": "eager", **settings}
+        )
         self.engine = PaintingEngine()
         self.preprocessors = CopyingPreprocessors()
         self.database = database

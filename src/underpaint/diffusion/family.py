@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from underpaint.diffusion.controlnet import Controls
     from underpaint.diffusion.ip_adapter import ImagePrompts
     from underpaint.diffusion.lora import Loras
+    from underpaint.diffusion.openvino_unet import OpenVinoUnet
 
 
 class ModelLoadError(RuntimeError):
@@ -48,6 +49,30 @@ class Row:
     """Those that act at this step; likewise."""
     deep: DeepFeatures | None = None
     """Deep features of earlier passes, to use or to set; only of requests for DeepCache, and of models with a UNet."""
+    compiled: bool = False
+    """Whether the model's compiled form runs it, if it has one; the same for all rows of a pass. Only of rows without
+    LoRAs, image prompts and deep features: it knows nothing of what is hung on the network.
+    """
+
+
+@runtime_checkable
+class Compilable(Protocol):
+    """A family whose passes OpenVINO can run."""
+
+    compiled: "OpenVinoUnet | None"
+    """What runs the passes whose rows ask for it. It may come while passes run."""
+
+    def compile(self, precision: torch.dtype) -> "OpenVinoUnet":
+        """A compiled form of this model, on the CPU in float32, which is not used yet. Passes must not run beside.
+
+        Raises:
+            OpenVinoMissing, RuntimeError: see `OpenVinoUnet.compile`.
+        """
+        ...
+
+    def distance(self, compiled: "OpenVinoUnet") -> float:
+        """How far its prediction is from the exact one in an example, by the length of the exact one."""
+        ...
 
 
 class Family(Protocol):

@@ -3,13 +3,12 @@
 diffusers and transformers supply the networks. diffusers' pipelines are the reference that the tests hold this to.
 """
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -48,8 +47,7 @@ class StableDiffusion:
     def __init__(self, pipeline: Any, *, device: torch.device) -> None:
         self._text = self._load_text(pipeline, device)
         self._unet: Any = pipeline.unet.to(device).to(memory_format=torch.channels_last).eval()
-        self._denoise: Callable[..., Any] = self._unet
-        self.executor: Literal["eager", "openvino"] = "eager"
+        self.compiled: OpenVinoUnet | None = None
         self._autoencoder = self._load_autoencoder(pipeline, device)
         encoders = {name: getattr(pipeline, name) for name in self.layout.text_encoders}
         self._text_networks = {name: encoder for name, encoder in encoders.items() if encoder is not None}
@@ -175,10 +173,10 @@ class StableDiffusion:
         added = residuals(
             [row.controls for row in rows], negative=[row.negative for row in rows], inputs=inputs
         )
+        if rows[0].compiled and self.compiled is not None and added is None:
+            return self.compiled(**inputs)[0]
         if added is not None:
             inputs |= added.inputs
-        # The compiled form knows nothing of what is hung on the network, or goes in beside.
-        plain = added is None and not any(row.loras or row.image_prompts for row in rows)
         with (
             adapted(self._unet, "unet", [row.loras for row in rows]),
             prompted(self._unet, [row.image_prompts for row in rows]),
@@ -186,7 +184,7 @@ class StableDiffusion:
             if rows[0].deep is not None:
                 predicted = self._predict_with_deep_cache(rows, inputs, branch=rows[0].deep.branch)
             else:
-                predicted = (self._denoise if plain else self._unet)(**inputs, return_dict=False)[0]
+                predicted = self._unet(**inputs, return_dict=False)[0]
         return predicted.float().cpu()
 
     def _predict_with_deep_cache(
@@ -201,32 +199,36 @@ class StableDiffusion:
             deep.values = values
         return predicted
 
-    def prepare_openvino(self, precision: torch.dtype) -> Callable[[], None]:
-        """Have passes run in OpenVINO from some time on.
+    def compile(self, precision: torch.dtype) -> OpenVinoUnet:
+        """See `Compilable.compile`."""
+        _, example = self._example()
+        return OpenVinoUnet.compile(self._unet, example, precision=precision)
 
-        Returns:
-            What makes it ready, which takes seconds and may run in a thread beside passes. It raises what
-            `OpenVinoUnet` raises, and then nothing has changed.
-        """
-        scale = 2 ** len(self._unet.config.block_out_channels)
-        empty = Row(
-            latents=torch.zeros(int(self._unet.config.in_channels), scale, scale),
-            timestep=1.0,
-            prompt=self.encode_prompt(""),
-            guidance_scale=1.0,
-        )
+    @torch.inference_mode()
+    def distance(self, compiled: OpenVinoUnet) -> float:
+        """See `Compilable.distance`."""
+        rows, _ = self._example()
+        inputs = self._inputs(rows)
+        exact = self._unet(**inputs, return_dict=False)[0].double()
+        return float((compiled(**inputs)[0] - exact).norm() / exact.norm())
+
+    def _example(self) -> tuple[Sequence[Row], dict[str, Any]]:
+        """Rows as they come, and the same as inputs."""
+        # The conversion writes down how it went with these: with sides that no UNet can halve in the end, it is told of
+        # every size that it has to return to.
+        side = 2 ** len(self._unet.config.block_out_channels) + 1
+        noise = torch.Generator("cpu").manual_seed(0)
+        rows = [
+            Row(
+                latents=torch.randn(int(self._unet.config.in_channels), side, side, generator=noise),
+                timestep=timestep,
+                prompt=self.encode_prompt(""),
+                guidance_scale=7.0,
+            )
+            for timestep in (801.0, 201.0)
+        ]
         # Outside of inference mode, in which no model can be converted.
-        example = {name: _cloned(value) for name, value in self._inputs([empty, empty]).items()}
-
-        # Passes of requests hang LoRAs on the network meanwhile: what is converted is another one, on the same weights.
-        shared = {id(each): each for each in (*self._unet.parameters(), *self._unet.buffers())}
-        unet = copy.deepcopy(self._unet, shared)
-
-        def make() -> None:
-            self._denoise = OpenVinoUnet(unet, example, precision=precision)
-            self.executor = "openvino"
-
-        return make
+        return rows, {name: _cloned(value) for name, value in self._inputs(rows).items()}
 
     def _inputs(self, rows: Sequence[Row]) -> dict[str, Any]:
         """What the UNet takes for these rows, by name."""

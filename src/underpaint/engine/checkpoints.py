@@ -20,12 +20,13 @@ import torch
 from underpaint.diffusion.plain_state import DamagedState, PlainState
 from underpaint.engine.checkpoint_files import checkpoint_path
 from underpaint.engine.messages import EngineOptions, JobRequest
+from underpaint.engine.stamps import stamps
 from underpaint.files import replace_file
 from underpaint.version import __version__
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 _NO_PART_OF_THE_PICTURE = ("job_id", "owner", "previews", "checkpoint", "safety_check")
 """Fields of a request that may differ between the attempts at one picture."""
 CLOSE_LIMIT_S = 5.0
@@ -53,7 +54,6 @@ class Checkpoints:
             device.type,
             dtype,
             options.strict_rows,
-            options.executor,
         )
         self._prints: dict[str, str] = {}
         self._writer: _Writer | None = None
@@ -171,7 +171,7 @@ def _tell(digest: "hashlib.blake2b", value: object) -> None:
         told = f"{value.dtype} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
     elif isinstance(value, Path):
         # Not the bytes of a model, which take seconds to read, but what changes with them.
-        told = "\n".join([str(value), *_stamps(value)]).encode("utf-8", "surrogateescape")
+        told = "\n".join([str(value), *stamps(value)]).encode("utf-8", "surrogateescape")
     elif dataclasses.is_dataclass(value):
         digest.update(type(value).__name__.encode())
         for field in dataclasses.fields(value):
@@ -190,13 +190,3 @@ def _tell(digest: "hashlib.blake2b", value: object) -> None:
     else:
         raise TypeError(f"a {type(value).__name__} in a request cannot be told from another")
     digest.update(len(told).to_bytes(8, "little") + told)
-
-
-def _stamps(location: Path) -> list[str]:
-    """Name, size and time of every file of a model."""
-    files = [location] if location.is_file() else sorted(location.rglob("*"))
-    stamps = []
-    for file in files:
-        found = file.stat()
-        stamps.append(f"{file.name} {found.st_size} {found.st_mtime_ns}")
-    return stamps

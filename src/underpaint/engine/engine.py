@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from underpaint.diffusion.family import Family, ModelLoadError, Row
+from underpaint.diffusion.openvino_unet import CompiledPassFailed
 from underpaint.diffusion.prompt_weighting import PromptSyntaxError
 from underpaint.engine.additions import LoadedAdditions
 from underpaint.engine.checkpoints import Checkpoints
 from underpaint.engine.device import choose_device, choose_dtype
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
-from underpaint.engine.executors import Executors, executor_of
+from underpaint.engine.executors import Executors, compiled_precision, precision_name
 from underpaint.engine.job import Job
 from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory
 from underpaint.engine.messages import (
@@ -33,6 +34,7 @@ from underpaint.engine.messages import (
     JobRequest,
     ModelReference,
     Picture,
+    Precision,
     Progress,
 )
 from underpaint.engine.models import LoadedModels
@@ -78,14 +80,14 @@ class Engine:
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
         dtype = choose_dtype(options.dtype, self.device)
-        executors = Executors(options, device=self.device, dtype=dtype)
-        self._compiles = executors.chosen != "eager"
+        self._executors = Executors(options, device=self.device, dtype=dtype)
         self._checkpoints = Checkpoints(options, self.device, dtype)
         self._checkpoint_interval_s = options.checkpoint_interval_s
         self._models = LoadedModels(
             device=self.device,
-            form_of=executors.weights_of,
-            on_load=executors.take,
+            form_of=self._executors.weights_of,
+            compile=self._executors.take,
+            give_up=self._executors.give_up,
             budget_bytes=options.models_bytes,
             on_drop=self._forget,
         )
@@ -103,6 +105,11 @@ class Engine:
     def model(self, reference: ModelReference) -> Family:
         """A model, loaded if it is not yet; for measuring."""
         return self._models.get(reference)
+
+    @property
+    def is_preparing(self) -> bool:
+        """Whether the compiled form of a model is being made."""
+        return self._executors.is_preparing
 
     @property
     def busy(self) -> bool:
@@ -146,6 +153,7 @@ class Engine:
             if job.trajectory is not None and job.trajectory.steps_done:
                 self._keep(job)
         self._checkpoints.close()
+        self._executors.close()
 
     def _candidates(self) -> list[Candidate]:
         debts = self._shares.debts({job.request.owner for job in self._jobs.values()})
@@ -164,8 +172,9 @@ class Engine:
 
     def _group(self, job: Job) -> Hashable:
         """What jobs must have in common to share a pass, as far as it is known before their prompts are encoded."""
-        # Beside a compiled executor, what is not plain runs in PyTorch; no neighbour is drawn there with it.
-        return (job.group, self._compiles and not job.is_plain)
+        model = self._models.loaded(job.model)
+        is_there = model is not None and compiled_precision(model) is not None
+        return (job.group, job.runs_compiled(is_there=is_there))
 
     def _row_limit(self, group: Hashable) -> int:
         if self._strict_rows is not None:
@@ -202,7 +211,7 @@ class Engine:
                 job.kept_s = time.monotonic()
             if job.trajectory.waits_for_refiner:
                 model = self._models.get(job.model)
-                job.trajectory.refine(model, self._encodings)
+                job.trajectory.refine(model, self._encodings, compiled=compiled_precision(model))
         except Exception as failure:
             self._fail(job, failure)
             return False
@@ -211,17 +220,21 @@ class Engine:
 
     def _begun(self, request: JobRequest, model: Family) -> Trajectory:
         """A job at its beginning, or where an earlier process left it."""
-        trajectory = Trajectory(request, model, self._encodings, self._additions)
+        compiled = compiled_precision(model)
         state = self._checkpoints.read(request)
-        if state is None:
-            return trajectory
-        try:
-            trajectory.restore(state)
-        except Exception as failure:
-            log.warning("job %s cannot go on from its checkpoint: %r", request.job_id, failure)
-            return Trajectory(request, model, self._encodings, self._additions)
-        log.info("job %s goes on after %d steps", request.job_id, trajectory.steps_done)
-        return trajectory
+        if state is not None:
+            try:
+                if state["compiled"] in (None, compiled):
+                    trajectory = Trajectory(
+                        request, model, self._encodings, self._additions, compiled=state["compiled"]
+                    )
+                    trajectory.restore(state)
+                    log.info("job %s goes on after %d steps", request.job_id, trajectory.steps_done)
+                    return trajectory
+                log.info("job %s begins anew: what ran it is not there", request.job_id)
+            except Exception as failure:
+                log.warning("job %s cannot go on from its checkpoint: %r", request.job_id, failure)
+        return Trajectory(request, model, self._encodings, self._additions, compiled=compiled)
 
     def _keep(self, job: Job) -> None:
         job.kept_s = time.monotonic()
@@ -261,9 +274,17 @@ class Engine:
     def _forward(self, batch: list[Job]) -> None:
         try:
             model = self._models.get(batch[0].model)
+            if compiled_precision(model) is None:
+                # It was dropped meanwhile, and its compiled form is not back yet.
+                self._go_on_in_pytorch(batch)
             rows = [_trajectory(job).rows() for job in batch]
             predicted = self._predict(model, batch[0], [row for of_job in rows for row in of_job])
             parts = torch.split(predicted, [len(of_job) for of_job in rows])
+        except CompiledPassFailed as failure:
+            log.warning("OpenVINO cannot run a pass, which PyTorch runs in its place: %s", failure)
+            self._go_on_in_pytorch(batch)
+            self._forward(batch)
+            return
         except Exception as failure:
             if len(batch) == 1:
                 self._fail(batch[0], failure)
@@ -282,6 +303,10 @@ class Engine:
             except Exception as failure:
                 self._fail(job, failure)
         self._shares.charge(charged)
+
+    def _go_on_in_pytorch(self, batch: list[Job]) -> None:
+        for job in batch:
+            _trajectory(job).compiled = None
 
     def _predict(self, model: Family, job: Job, rows: list[Row]) -> Tensor:
         """One pass over rows like this job's; in two halves where memory does not suffice for all at once."""
@@ -330,11 +355,19 @@ class Engine:
             self._keep(job)
 
     def _finish(self, job: Job, model: Family) -> None:
+        trajectory = _trajectory(job)
+        compiled = trajectory.compiled if trajectory.runs_compiled else None
+        eager_precision = precision_name(self._executors.weights_of(job.model.architecture).dtype)
         self._deliver(
-            job, _trajectory(job).paint(model), executor=executor_of(model) if job.is_plain else "eager"
+            job,
+            trajectory.paint(model),
+            executor="openvino" if compiled else "eager",
+            precision=compiled or eager_precision,
         )
 
-    def _deliver(self, job: Job, picture: Picture, *, executor: Executor = "eager") -> None:
+    def _deliver(
+        self, job: Job, picture: Picture, *, executor: Executor = "eager", precision: Precision = "float32"
+    ) -> None:
         """Judge a picture, where that is asked for, and hand it out."""
         request, unsafe = job.request, None
         if request.safety_check is not None:
@@ -352,6 +385,7 @@ class Engine:
                 steps_run=job.steps,
                 unsafe=unsafe,
                 executor=executor,
+                precision=precision,
             )
         )
 
@@ -398,4 +432,5 @@ def _trajectory(job: Job) -> Trajectory:
 
 def _shape(job: Job) -> tuple[object, ...]:
     """What jobs must have in common to share a forward pass."""
-    return (*job.group, _trajectory(job).tokens)
+    trajectory = _trajectory(job)
+    return (*job.group, trajectory.tokens, trajectory.runs_compiled)

@@ -49,15 +49,20 @@ class Job:
             sizes,
         )
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the next forward pass is that of the model as it is, without what acts upon it, or shortcuts."""
+    def runs_compiled(self, *, is_there: bool) -> bool:
+        """Whether a compiled form of its model runs the next pass.
+
+        Args:
+            is_there: whether there is one now, which says it of jobs that have not begun with that model.
+        """
         if self.trajectory is not None and not self.trajectory.waits_for_refiner:
-            return self.trajectory.is_plain
+            return self.trajectory.runs_compiled
         if deep_cache_of(self.request) is not None:
             return False
         request = self.request
-        return self.trajectory is not None or not (request.loras or request.image_prompts or request.controls)
+        return is_there and (
+            self.trajectory is not None or not (request.loras or request.image_prompts or request.controls)
+        )
 
     @property
     def model(self) -> ModelReference:

@@ -266,6 +266,7 @@ class Estimates:
 
 
 Executor = Literal["eager", "openvino"]
+Precision = Literal["float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -278,7 +279,9 @@ class Finished:
     unsafe: bool | None = None
     """What the safety check said; None where none was asked for."""
     executor: Executor = "eager"
-    """What ran its passes, its last one if they differ: the compiled form of a model comes when it is ready."""
+    """What ran its passes; the last one, where it is another model's, or there was a reason to change."""
+    precision: Precision = "float32"
+    """In which it computed."""
 
 
 FailureCode = Literal["modelLoad", "outOfMemory", "crashed", "failed", "cancelled", "stopping"]
@@ -351,8 +354,13 @@ class EngineOptions:
     models_bytes: int | None = None
     """Memory for the weights of models and ControlNets; None for half of what the device has. One model is always
     loaded."""
-    executor: Executor = "eager"
-    """What runs the passes, where it can: PyTorch as it is, or OpenVINO on a CPU."""
+    executor: Literal["auto", "eager", "openvino"] = "eager"
+    """What runs the passes, where it can: PyTorch as it is, or OpenVINO on a CPU. "auto" takes OpenVINO on x86-64, and
+    where there is memory for a second form of the weights beside everything else."""
+    compiled: Path | None = None
+    """Folder in which compiled forms of models are kept for the next start; None to make them anew for each engine."""
+    compiled_bytes: int = 8 * 2**30
+    """Budget of that folder."""
     max_rows: int = 8
     """Most rows in one forward pass."""
     strict_rows: int | None = None

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +34,8 @@ class LoadedModels:
         device: torch.device,
         form_of: Callable[[str], WeightsForm],
         budget_bytes: int | None = None,
-        on_load: Callable[[Family, str], None] = lambda model, name: None,
+        compile: Callable[[Family, ModelReference, int], None] = lambda model, reference, size: None,
+        give_up: Callable[[Family], None] = lambda _: None,
         on_drop: Callable[[ModelReference], None] = lambda _: None,
     ) -> None:
         """Start without any.
@@ -43,7 +45,8 @@ class LoadedModels:
             form_of: how the weights of models of an architecture are held.
             budget_bytes: of all their weights; a model that alone takes more stays alone. None for half of what the
                 device has.
-            on_load: called with each that comes, and its name.
+            compile: called with each that comes and may have a second form, and the bytes of its weights.
+            give_up: called with each that must do without one from now on.
             on_drop: called with each that goes.
         """
         self._device = device
@@ -51,7 +54,8 @@ class LoadedModels:
         self._budget_bytes = (
             int(total_bytes(device) * DEFAULT_SHARE) if budget_bytes is None else budget_bytes
         )
-        self._on_load = on_load
+        self._compile = compile
+        self._give_up = give_up
         self._on_drop = on_drop
         self._models: OrderedDict[Hashable, Any] = OrderedDict()
         """Models by their references, and what works beside them by its files; the least recently used one first."""
@@ -59,6 +63,8 @@ class LoadedModels:
         self._at_work: set[Hashable] = set()
         """The model that was asked for last, and what works beside it: none of them goes for another."""
         self._set_aside = 0
+        self._second_forms: dict[ModelReference, int] = {}
+        """Bytes of those that may go without their model."""
 
     def __contains__(self, reference: ModelReference) -> bool:
         return reference in self._models
@@ -88,7 +94,13 @@ class LoadedModels:
             model: Family = self._models[reference]
             return model
         form = self._form_of(reference.architecture)
-        size = weights_bytes(reference.location, form.dtype, config=reference.config) * form.copies
+        once = weights_bytes(reference.location, form.dtype, config=reference.config)
+        size = once * form.copies
+        if size > self._budget_bytes and form.copies > 1:
+            log.warning(
+                "%s runs in PyTorch: models_bytes is too little for a second form", reference.location.name
+            )
+            form, size = replace(form, copies=1, may_grow=False), once
         self._make_room(size, reference.location.name)
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture].load_class()
@@ -101,7 +113,16 @@ class LoadedModels:
         log.info(
             "loaded %s in %.1f s, %s", reference.location.name, time.monotonic() - started, readable(size)
         )
-        self._on_load(model, reference.location.name)
+        if form.copies == 1 and form.may_grow:
+            if (
+                sum(self._sizes.values()) + self._set_aside + 2 * once > self._budget_bytes
+                or free_bytes(self._device) < once
+            ):
+                log.info("%s runs in PyTorch, for want of memory for a second form", reference.location.name)
+            else:
+                size, self._second_forms[reference] = 2 * once, once
+        if size > once:
+            self._compile(model, reference, once)
         self._models[reference] = model
         self._sizes[reference] = size
         return model
@@ -152,9 +173,14 @@ class LoadedModels:
 
     def _make_room(self, size: int, name: str) -> None:
         """Before loading: two large models at once may not fit where one does."""
-        while self._droppable and sum(self._sizes.values()) + self._set_aside + size > self._budget_bytes:
-            self._drop(self._droppable[0])
+        while sum(self._sizes.values()) + self._set_aside + size > self._budget_bytes:
+            if not self._drop_second_form():
+                if not self._droppable:
+                    break
+                self._drop(self._droppable[0])
         while (free := free_bytes(self._device)) < size:
+            if self._drop_second_form():
+                continue
             if not self._droppable:
                 raise ModelLoadError(
                     f"{name} needs about {readable(size)} of memory, and {readable(free)} are free"
@@ -165,12 +191,28 @@ class LoadedModels:
     def _droppable(self) -> list[Hashable]:
         return [key for key in self._models if key not in self._at_work]
 
+    def _drop_second_form(self) -> bool:
+        """Of the least recently used model that has one; False where none has."""
+        dropped = next(
+            (key for key in self._models if isinstance(key, ModelReference) and key in self._second_forms),
+            None,
+        )
+        if dropped is None:
+            return False
+        self._give_up(self._models[dropped])
+        self._sizes[dropped] -= self._second_forms.pop(dropped)
+        log.info("%s runs in PyTorch from now on, for want of memory", dropped.location.name)
+        gc.collect()
+        release_memory(self._device)
+        return True
+
     def _drop(self, dropped: Hashable) -> None:
         # By its key only: a variable that held the model would keep its memory until after the next one is loaded.
         del self._models[dropped]
         del self._sizes[dropped]
         if isinstance(dropped, ModelReference):
             log.info("dropped %s, for want of memory", dropped.location.name)
+            self._second_forms.pop(dropped, None)
             self._on_drop(dropped)
         else:
             log.info("dropped a ControlNet, for want of memory")

@@ -18,7 +18,7 @@ from underpaint.engine.additions import Acting, LoadedAdditions
 from underpaint.engine.controlnets import ActingControl
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.leg import Leg, steps_of
-from underpaint.engine.messages import JobRequest, Mask
+from underpaint.engine.messages import JobRequest, Mask, Precision
 from underpaint.engine.seed_pictures import encoded_picture, shown_picture
 from underpaint.engine.tiles import tiles_of
 
@@ -27,8 +27,17 @@ class Trajectory:
     """The part of a job that needs its model: latents, sampler state and encoded prompts."""
 
     def __init__(
-        self, request: JobRequest, model: Family, encodings: ByteBudgetCache, additions: LoadedAdditions
+        self,
+        request: JobRequest,
+        model: Family,
+        encodings: ByteBudgetCache,
+        additions: LoadedAdditions,
+        *,
+        compiled: Precision | None = None,
     ) -> None:
+        self.compiled = compiled
+        """In which precision the compiled form of the model runs its plain passes; None where PyTorch does. A job stays
+        with what it began with."""
         self._request = request
         self._generator = torch.Generator("cpu").manual_seed(request.seed)
         picture, mask = request.picture, request.mask
@@ -132,8 +141,14 @@ class Trajectory:
         """Whether the next forward pass is the refiner's."""
         return self._request.refiner is not None and (self._refiner is None or self.waits_for_refiner)
 
-    def refine(self, model: Family, encodings: ByteBudgetCache) -> None:
-        """Go on with the refiner. It takes the latents as they are, as diffusers' `denoising_start` does."""
+    def refine(self, model: Family, encodings: ByteBudgetCache, *, compiled: Precision | None = None) -> None:
+        """Go on with the refiner. It takes the latents as they are, as diffusers' `denoising_start` does.
+
+        Args:
+            model: the refiner.
+            encodings: of prompts, by content.
+            compiled: of the refiner, as in the constructor.
+        """
         assert self._refiner is not None, "there is a refiner"
         request = replace(self._request, model=self._refiner.model)
         leg = Leg(
@@ -154,8 +169,11 @@ class Trajectory:
                 self._kept = KeptLatents(self._clean, self._mask, noise)
         if self._refiner_state is not None:
             leg.restore(self._refiner_state)
+            if self._refiner_state["compiled"] != compiled:
+                compiled = None
         self._steps_behind += self._leg.sampler.steps
         self._leg, self._refiner, self._refiner_state = leg, None, None
+        self.compiled = compiled
 
     @property
     def steps_done(self) -> int:
@@ -173,9 +191,9 @@ class Trajectory:
         return (self._leg.deep[0].branch, self._leg.runs_whole) if self._leg.deep else None
 
     @property
-    def is_plain(self) -> bool:
-        """Whether the next pass is that of the model as it is, without anything that acts upon it, or shortcuts."""
-        return self._leg.is_plain
+    def runs_compiled(self) -> bool:
+        """Whether the compiled form of the model runs the next pass: one without what acts upon it, or shortcuts."""
+        return self.compiled is not None and self._leg.is_plain
 
     @property
     def tokens(self) -> int:
@@ -209,6 +227,7 @@ class Trajectory:
                 image_prompts=self._leg.image_prompts[position > 0],
                 controls=controls,
                 deep=self._leg.deep[position] if self._leg.deep else None,
+                compiled=self.runs_compiled,
             )
             for position, prompt in enumerate(self._leg.prompts)
         ]
@@ -259,6 +278,7 @@ class Trajectory:
             "noise": None if self._kept is None else self._kept.noise,
             "sampler": self._leg.sampler.state(),
             "deep": [deep.values for deep in self._leg.deep],
+            "compiled": self.compiled,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:

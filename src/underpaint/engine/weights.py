@@ -27,7 +27,9 @@ class WeightsForm:
 
     dtype: torch.dtype
     copies: int
-    """How often they are in memory."""
+    """How often they must fit into memory."""
+    may_grow: bool = False
+    """Whether there is one more where there is room for it without dropping anything."""
 
 
 def weights_bytes(location: Path, dtype: torch.dtype, *, config: str | None = None) -> int:

@@ -63,6 +63,7 @@ class Painter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._engine.close()
         self._engine = None
 
     def transform(

@@ -47,6 +47,7 @@ def picture_parameters(
         "width": job.width_px,
         "height": job.height_px,
         "executor": finished.executor,
+        "precision": finished.precision,
         "version": __version__,
     }
 

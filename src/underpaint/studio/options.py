@@ -3,6 +3,8 @@
 from underpaint.engine.messages import EngineOptions, ModelReference
 from underpaint.settings import Settings
 
+COMPILED = "compiled"
+"""In the data folder: what OpenVINO has made of models."""
 CHECKPOINTS = "checkpoints"
 """In the data folder: unfinished pictures between two steps. Only those that have a name for it are kept."""
 
@@ -13,6 +15,8 @@ def engine_options(settings: Settings, *, preload: ModelReference | None = None)
         device=settings.device,
         dtype=settings.dtype,
         executor=settings.executor,
+        compiled=settings.data_dir / COMPILED,
+        compiled_bytes=settings.compiled_bytes,
         threads=settings.threads,
         models_bytes=settings.models_bytes,
         max_rows=settings.max_rows,
