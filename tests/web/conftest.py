@@ -13,6 +13,7 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.checkpoints import EMBEDDED_CHECKPOINT
 from tests.clients.server_process import ServerProcess, own_variables, underpaint
+from tests.controlnets import write_controlnet
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.installed import InstalledModels
@@ -45,7 +46,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server without keys, with the embedded model and an IP-Adapter for it, `test:1@1`."""
+    """A server without keys, with the embedded model, an IP-Adapter and a ControlNet for it, test:1@1 and test:2@1."""
     import diffusers
 
     server = ServerProcess(folder=tmp_path_factory.mktemp("playground"))
@@ -53,9 +54,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     unet = diffusers.UNet2DConditionModel.from_pretrained(EMBEDDED_CHECKPOINT, subfolder="unet")
     write_image_encoder(adapters / "image_encoder")
     file = write_ip_adapter(adapters / "adapter.safetensors", unet)
-    new = NewModel(air="test:1@1", source=str(file), architecture="sd1x", name="Random adapter")
+    network = write_controlnet(server.folder / "controlnet", unet)
     server.data_folder.mkdir()
-    InstalledModels(server.data_folder).add(describe(new))
+    for new in (
+        NewModel(air="test:1@1", source=str(file), architecture="sd1x", name="Random adapter"),
+        NewModel(
+            air="test:2@1", source=str(network), architecture="sd1x", name="Random net", conditioning="canny"
+        ),
+    ):
+        InstalledModels(server.data_folder).add(describe(new))
     with server as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Guide images: pictures that lead beside the prompt, and the IP-Adapters by which they do."""
+"""Guide images: pictures that lead beside the prompt, and the IP-Adapters and ControlNets by which they do."""
 
 import json
 from pathlib import Path
@@ -86,3 +86,34 @@ async def test_what_is_wrong_with_a_guide_is_said_at_it(playground: Playground) 
     await expect(page.locator("#guide-0-weightType")).not_to_have_attribute("aria-invalid", "true")
     await page.fill("#guide-0-weight-number", "0.5")
     await expect(weight).to_be_hidden()
+
+
+async def test_a_controlnet_follows_a_map_of_the_photo(playground: Playground) -> None:
+    page = playground.page
+    await playground.quick()
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-guide").click()
+    await page.select_option("#guide-0-model", "test:2@1")
+    await expect(page.locator("#guide-0-map")).to_have_value("canny")
+    await page.locator("#guide-0-make").click()
+    await expect(page.get_by_role("button", name="Take The canny map away")).to_be_visible()
+    await expect(page.locator("#guide-0-choose")).to_be_hidden()
+    await page.fill("#guide-0-weight-number", "0.5")
+    await page.fill("#guide-0-endStepPercentage-number", "70")
+    await page.select_option("#guide-0-controlMode", "prompt")
+    await playground.paint()
+    await playground.finished(1)
+    [made] = await page.evaluate("JSON.parse(localStorage['underpaint.history'])")
+    [asked] = made["parameters"]["controlNet"]
+    [record] = made["guides"]["controlNet"][0]
+    assert asked == {
+        "model": "test:2@1",
+        "guideImage": record["uuid"],
+        "weight": 0.5,
+        "endStepPercentage": 70,
+        "controlMode": "prompt",
+    }
+    await page.fill("#guide-0-startStepPercentage-number", "80")
+    await playground.paint()
+    error = page.locator('[data-parameter="controlNet[0].endStepPercentage"] .error')
+    await expect(error).to_contain_text("must be greater than")

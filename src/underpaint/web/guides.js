@@ -9,6 +9,7 @@ const PAGE = 100; // of modelSearch
 const FAMILIES = [/^(sd1x|sdhyper)/, /^(sdxl|pony|illustrious|noobai)/, /^(flux1d|fluxkontextdev|flex_1_alpha)/];
 const familyOf = (architecture) => FAMILIES.find((family) => family.test(architecture))?.source ?? architecture;
 
+const PREPROCESSORS = ["canny", "depth", "lineart", "lineart_anime", "mlsd", "normalbae", "openpose", "scribble", "seg", "shuffle", "softedge", "tile"];
 const WEIGHT_TYPES = ["normal", "ease_in", "ease_out", "ease_in_out", "weak_input", "weak_output", "weak_middle", "strong_middle", "style_transfer", "composition", "strong_style_transfer", "style_and_composition", "strong_style_and_composition"];
 
 /**
@@ -26,6 +27,18 @@ const KINDS = {
       { name: "combineMethod", label: "Together", options: ["concat", "add", "subtract", "average", "norm_average"], value: "concat", when: ({ pictures }) => pictures.length > 1, hint: "concat sees each of the pictures, average their mean." },
       { name: "weightType", label: "Leads", options: WEIGHT_TYPES, value: "normal", hint: "style_transfer takes the look alone, composition the arrangement alone." },
       { name: "weightComposition", label: "Composition", range: [0, 1, 0.05], value: 1, when: ({ values }) => /style_and_composition$/.test(values.weightType), hint: "The weight of the arrangement, beside that of the style." },
+    ],
+  },
+  controlnet: {
+    parameter: "controlNet",
+    title: "ControlNets",
+    most: 1,
+    map: true, // its picture is a map, such as of edges, which the server makes of a photo
+    fields: [
+      { name: "weight", label: "Weight", range: [0, 1, 0.05], value: 1, hint: "How strictly the map is followed. 0.5 to 1 is usual." },
+      { name: "startStepPercentage", label: "From, % of the steps", range: [0, 99, 1], value: 0, hint: "0 lays the picture out by the map from the start." },
+      { name: "endStepPercentage", label: "To, % of the steps", range: [1, 100, 1], value: 100, hint: "60 to 80 leaves the last details to the prompt." },
+      { name: "controlMode", label: "Counts for more", options: ["balanced", "prompt", "controlnet"], value: "balanced", hint: "The prompt, the map, or neither." },
     ],
   },
 };
@@ -52,6 +65,7 @@ export class Guides {
   #socket;
   #pick;
   #showError;
+  #photo;
   #guides = [];
   #all = null; // a promise of the models here
   #models = []; // that go with the present one
@@ -62,12 +76,13 @@ export class Guides {
 
   /**
    * `pick(words, picked)` lets somebody choose one of the pictures that were made before; `showError({ message, parameters })`
-   * shows an error at its field.
+   * shows an error at its field; `photo()` is the picture to start from.
    */
-  constructor(socket, { pick, showError }) {
+  constructor(socket, { pick, showError, photo }) {
     this.#socket = socket;
     this.#pick = pick;
     this.#showError = showError;
+    this.#photo = photo;
     this.#guides = recall("guides", []).filter(({ kind }) => kind in KINDS).map(revived);
     find("add-guide").onclick = () => this.#add();
     find("guides").addEventListener("toggle", () => this.#look());
@@ -122,7 +137,7 @@ export class Guides {
     find("add-guide").disabled = !this.#models.length;
     find("guides-hint").textContent = this.#models.length
       ? "A picture that leads beside the prompt: towards its style, or what it shows."
-      : `Nothing that is installed here lets pictures lead this model${architecture ? ` (${architecture})` : ""}. An IP-Adapter of its family would: underpaint models add.`;
+      : `Nothing that is installed here lets pictures lead this model${architecture ? ` (${architecture})` : ""}. An IP-Adapter or a ControlNet of its family would: underpaint models add.`;
     this.#draw();
   }
 
@@ -195,15 +210,37 @@ export class Guides {
 
   #card(guide, index) {
     const id = `guide-${index}`;
-    const card = el(
-      "li",
-      { class: "field guide", "data-parameter": guide.place },
+    const parts = [
       el("div", { class: "line" }, this.#modelField(guide, index), el("button", { type: "button", class: "quiet icon", title: "Take it away", ariaLabel: `Take guide ${index + 1} away`, onclick: () => this.#remove(guide) }, icon("trash"))),
       this.#zone(guide, index),
+      KINDS[guide.kind].map && this.#mapMaker(guide, index),
       ...KINDS[guide.kind].fields.filter(({ when }) => !when || when(guide)).map((field) => this.#field(guide, field, `${id}-${field.name}`, `${guide.place}.${field.name}`)),
       el("p", { class: "error", hidden: true }),
-    );
-    return card;
+    ];
+    return el("li", { class: "field guide", "data-parameter": guide.place }, ...parts.filter(Boolean));
+  }
+
+  /** Has the server make the map that a ControlNet follows, of the photo. */
+  #mapMaker(guide, index) {
+    const { conditioning } = this.#models.find(({ air }) => air === guide.model) ?? {};
+    const select = el("select", { id: `guide-${index}-map`, ariaLabel: `Kind of the map of guide ${index + 1}` }, ...PREPROCESSORS.map((type) => el("option", {}, type)));
+    select.value = PREPROCESSORS.includes(conditioning) ? conditioning : PREPROCESSORS[0];
+    const make = async () => {
+      button.disabled = true;
+      try {
+        const photo = this.#photo();
+        const inputImage = await photo.stored(this.#socket);
+        const [map] = await this.#socket.ask({ taskType: "controlNetPreprocess", preProcessorType: select.value, inputImage, outputFormat: "PNG" });
+        guide.pictures = [];
+        const { width, height } = photo;
+        this.#take(guide, new Photo({ uuid: map.guideImageUUID, url: map.guideImageURL, name: `The ${select.value} map`, width, height }));
+      } catch (error) {
+        button.disabled = false;
+        this.#showError({ message: error.message, parameters: [guide.place] });
+      }
+    };
+    const button = el("button", { type: "button", class: "small", id: `guide-${index}-make`, onclick: make }, "Map of the photo");
+    return el("div", { class: "line" }, select, button);
   }
 
   #modelField(guide, index) {

@@ -26,7 +26,7 @@ const runs = new Runs(socket);
 const settings = new Settings();
 const shelf = new Shelf(choose, repeatPasses);
 const stage = new Stage({ cancel: (run) => runs.cancel(run), useAsPhoto, useSettings, compareWith, show, showSheet });
-const guides = new Guides(socket, { pick: (words, picked) => shelf.pick(words, picked), showError: (error) => settings.showError(error) });
+const guides = new Guides(socket, { pick: (words, picked) => shelf.pick(words, picked), showError: (error) => settings.showError(error), photo: () => photo });
 const models = new ModelPicker(socket, (model, before) => {
   settings.adopt(model, { keepValues: before || remembered });
   guides.adopt(model);
