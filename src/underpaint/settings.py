@@ -101,10 +101,12 @@ class Settings(BaseModel):
     encodings_bytes: int = Field(
         256 * 2**20, ge=0, description="Memory for encoded prompts and seed images that may be used again."
     )
-    additions_bytes: int = Field(
-        2**30,
+    additions_bytes: int | None = Field(
+        None,
         ge=0,
-        description="Memory for LoRAs, embeddings, VAEs, IP-Adapters and image encoders that may be used again.",
+        description="Memory for LoRAs, embeddings, VAEs, IP-Adapters and image encoders that may be used again. By "
+        "default a quarter of the device's memory. An image encoder that alone takes more stays until another comes; "
+        "all of it goes before a model has to.",
     )
     preprocessor_networks: dict[Literal["depth", "segmentation", "person", "pose"], str] = Field(
         default_factory=dict,

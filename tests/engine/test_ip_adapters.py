@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -13,6 +14,7 @@ from tests.ip_adapters import Kind, write_image_encoder, write_ip_adapter
 from tests.loras import write_lora
 from underpaint.diffusion.image_encoder import ImageEncoder
 from underpaint.diffusion.stable_diffusion import StableDiffusion
+from underpaint.engine import models as models_module
 from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, Picture
 
 from .driving import Driven, job_request, worst_difference
@@ -189,6 +191,48 @@ def test_adapters_are_dropped_with_their_model(
     assert {key[0] for key in kept._values} == {"ip-adapter", "image encoder"}
     driven.finish(job_request("other model", sd2_checkpoint))
     assert {key[0] for key in kept._values} == {"image encoder"}
+
+
+def test_a_large_encoder_stays_for_new_guides_until_its_memory_is_needed(
+    sd1_checkpoint: Path, adapters: dict[Kind, ImagePrompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with published adapters: the encoder alone is more than the budget."""
+    loaded: list[Path] = []
+    load_encoder = StableDiffusion.load_image_encoder
+
+    def loading(model: StableDiffusion, folder: Path) -> Any:
+        loaded.append(folder)
+        return load_encoder(model, folder)
+
+    monkeypatch.setattr(StableDiffusion, "load_image_encoder", loading)
+    plain = adapters["plain"]
+    driven = Driven(additions_bytes=1000)
+    for shift in range(3):
+        guide = replace(plain, pictures=(np.roll(GUIDE, shift, axis=0),))
+        driven.finish(job_request(f"guide {shift}", sd1_checkpoint, image_prompts=(guide,)))
+    assert loaded == [plain.encoder]
+    assert driven.engine._additions.release()
+    assert not driven.engine._additions.release()
+    driven.finish(
+        job_request("after", sd1_checkpoint, image_prompts=(replace(plain, pictures=(OTHER_GUIDE,)),))
+    )
+    assert loaded == [plain.encoder] * 2
+
+
+def test_where_memory_is_short_what_acts_upon_models_goes_before_them(
+    sd1_checkpoint: Path,
+    sd2_checkpoint: Path,
+    adapters: dict[Kind, ImagePrompt],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driven = Driven()
+    driven.finish(job_request("one", sd1_checkpoint, image_prompts=(adapters["plain"],)))
+    free = iter([2**40, 0, *[2**40] * 20])
+    monkeypatch.setattr(models_module, "free_bytes", lambda device: next(free))
+    next(free)
+    driven.finish(job_request("another model", sd2_checkpoint))
+    assert len(driven.engine._models.names) == 2
+    assert driven.engine._additions._loaded.size_bytes == 0
 
 
 def test_a_combination_is_of_what_the_encoder_makes(

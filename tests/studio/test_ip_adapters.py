@@ -17,6 +17,7 @@ from tests.studio.conftest import Workplace, encoded, error_of, item_of, transfo
 from tests.studio.test_restart import crash_while_working, question
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.installed import InstalledModels
+from underpaint.diffusion.layer_weights import NAMING_LAYERS
 from underpaint.images import read_parameters
 from underpaint.studio.requests import GUIDE_SIDE_PX
 
@@ -166,6 +167,21 @@ async def test_what_cannot_be_used_is_refused_with_its_place(
     shutil.rmtree(folder / "image_encoder")
     error = error_of(await workplace.perform(transformation(ipAdapters=[guided()])))
     assert (error["code"], error["parameter"]) == ("modelNotReady", "ipAdapters[0].model")
+    assert workplace.engine.jobs == []
+
+
+@pytest.mark.parametrize("kind", sorted(NAMING_LAYERS))
+async def test_a_spread_that_names_layers_is_refused_where_the_model_has_others(
+    workplace: Workplace, adapter: Path, kind: str
+) -> None:
+    task = transformation(ipAdapters=[guided(), guided(weightType=kind)])
+    error = error_of(await workplace.perform(task))
+    assert (error["code"], error["parameter"]) == (
+        "invalidIpAdaptersWeightType",
+        "ipAdapters[1].weightType",
+    )
+    assert "ease_in" in error["allowedValues"]
+    assert kind not in error["allowedValues"]
     assert workplace.engine.jobs == []
 
 

@@ -23,6 +23,17 @@ WeightType = Literal[
     "strong_style_and_composition",
 ]
 
+NAMING_LAYERS: frozenset[WeightType] = frozenset(
+    {
+        "style_transfer",
+        "composition",
+        "strong_style_transfer",
+        "style_and_composition",
+        "strong_style_and_composition",
+    }
+)
+"""Kinds that name single layers, which are known for some UNets only."""
+
 Part = Literal["down", "mid", "up"]
 """Of a UNet."""
 
@@ -35,6 +46,9 @@ _STYLE = {11: (6,), 16: (0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15)}
 """Transformers by which a picture's style goes in, by how many there are: 11 in SDXL, 16 in Stable Diffusion 1.x."""
 _COMPOSITION = {11: {3: 1.0}, 16: {4: 0.25, 5: 1.0}}
 """Those by which its composition does, each with a factor."""
+
+KNOWN_COUNTS = frozenset(_STYLE)
+"""By how many transformers those UNets are known."""
 
 
 def layer_weights(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -45,7 +46,9 @@ class Acting:
 
 class LoadedAdditions:
     """LoRAs, embeddings, IP-Adapters and autoencoders by the model that they are for, and image encoders, up to a
-    number of bytes. Those of running jobs stay in any case. ControlNets, which are large, are among the models.
+    number of bytes. Those of running jobs stay in any case, and so does an image encoder that alone takes more: that of
+    a published adapter is often as large as the model, and every new guide image needs it. ControlNets, which are large,
+    too, are among the models.
     """
 
     def __init__(self, budget_bytes: int, models: LoadedModels, *, strict: bool = False) -> None:
@@ -56,7 +59,9 @@ class LoadedAdditions:
             models: in memory.
             strict: whether the sums of a row have to be the same whoever shares its passes.
         """
+        self._budget_bytes = budget_bytes
         self._loaded = ByteBudgetCache(budget_bytes)
+        self._large_encoder: tuple[Path, ImageEncoder] | None = None
         self._models = models
         self._strict = strict
 
@@ -89,6 +94,13 @@ class LoadedAdditions:
             controls=acting_controls(request, model, self._models, strict=self._strict, crop=crop, mask=mask),
             autoencoder=self._autoencoder(request, model),
         )
+
+    def release(self) -> bool:
+        """Drop everything, for want of memory; whether there was anything."""
+        held = self._large_encoder is not None or self._loaded.size_bytes > 0
+        self._large_encoder = None
+        self._loaded.forget(lambda key: True)
+        return held
 
     def forget(self, model: ModelReference) -> None:
         """Drop what belongs to a model that is dropped."""
@@ -204,11 +216,19 @@ class LoadedAdditions:
         return prompt(pictures), prompt(nothing)
 
     def _encoder(self, asked: ImagePrompt, model: TakesImagePrompts) -> ImageEncoder:
+        if self._large_encoder is not None and self._large_encoder[0] == asked.encoder:
+            return self._large_encoder[1]
+
+        def load() -> ImageEncoder:
+            # Before the next one comes: there may be no room for two.
+            self._large_encoder = None
+            return model.load_image_encoder(asked.encoder)
+
         encoder: ImageEncoder = self._loaded.get_or_make(
-            ("image encoder", asked.encoder),
-            lambda: model.load_image_encoder(asked.encoder),
-            lambda encoder: encoder.size_bytes,
+            ("image encoder", asked.encoder), load, lambda encoder: encoder.size_bytes
         )
+        if encoder.size_bytes > self._budget_bytes:
+            self._large_encoder = (asked.encoder, encoder)
         return encoder
 
     def _reduced(

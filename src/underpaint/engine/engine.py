@@ -22,7 +22,7 @@ from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
 from underpaint.engine.executors import Executors, compiled_precision, precision_name
 from underpaint.engine.job import Job
-from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory
+from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory, total_bytes
 from underpaint.engine.messages import (
     EngineOptions,
     Estimates,
@@ -49,6 +49,8 @@ from underpaint.engine.vitals import VitalsReporter
 log = logging.getLogger(__name__)
 
 
+ADDITIONS_SHARE = 0.25
+"""Of the device's memory, for what acts upon models, where no budget is set."""
 ESTIMATE_INTERVAL_S = 1.0
 """Time between estimates of when jobs will be done."""
 MOST_ESTIMATED = 300
@@ -90,10 +92,15 @@ class Engine:
             give_up=self._executors.give_up,
             budget_bytes=options.models_bytes,
             on_drop=self._forget,
+            on_shortage=lambda: self._additions.release(),
         )
         self._safety = KeptSafetyChecker(self.device, self._models.set_aside)
         self._additions = LoadedAdditions(
-            options.additions_bytes, self._models, strict=options.strict_rows is not None
+            int(total_bytes(self.device) * ADDITIONS_SHARE)
+            if options.additions_bytes is None
+            else options.additions_bytes,
+            self._models,
+            strict=options.strict_rows is not None,
         )
         if options.preload is not None:
             try:
@@ -254,6 +261,10 @@ class Engine:
             return []
         wanted = self._strict_rows or sum(job.row_count for job in batch)
         fitting = self._rows_that_fit(batch[0], wanted)
+        if fitting < (self._strict_rows or 1) and self._additions.release():
+            # Those of the running jobs stay; the others can be loaded again.
+            release_memory(self.device)
+            fitting = self._rows_that_fit(batch[0], wanted)
         if fitting < (self._strict_rows or 1):
             self._fail(batch[0], self._too_large(batch[0]))
             return []

@@ -371,7 +371,8 @@ class EngineOptions:
     """Folder in which the state of unfinished jobs is kept; None for not at all."""
     checkpoint_interval_s: float = 5.0
     """Seconds that a job runs between its checkpoints, at least."""
-    additions_bytes: int = 2**30
-    """Budget for LoRAs, embeddings, autoencoders, IP-Adapters and image encoders that are kept for the next job."""
+    additions_bytes: int | None = None
+    """Budget for LoRAs, embeddings, autoencoders, IP-Adapters and image encoders that are kept for the next job; None
+    for a quarter of what the device has."""
     preload: ModelReference | None = None
     """A model to load before the first job comes."""

@@ -37,6 +37,7 @@ class LoadedModels:
         compile: Callable[[Family, ModelReference, int], None] = lambda model, reference, size: None,
         give_up: Callable[[Family], None] = lambda _: None,
         on_drop: Callable[[ModelReference], None] = lambda _: None,
+        on_shortage: Callable[[], bool] = lambda: False,
     ) -> None:
         """Start without any.
 
@@ -48,6 +49,7 @@ class LoadedModels:
             compile: called with each that comes and may have a second form, and the bytes of its weights.
             give_up: called with each that must do without one from now on.
             on_drop: called with each that goes.
+            on_shortage: called before one has to go because nothing is free; says whether it has freed something.
         """
         self._device = device
         self._form_of = form_of
@@ -57,6 +59,7 @@ class LoadedModels:
         self._compile = compile
         self._give_up = give_up
         self._on_drop = on_drop
+        self._on_shortage = on_shortage
         self._models: OrderedDict[Hashable, Any] = OrderedDict()
         """Models by their references, and what works beside them by its files; the least recently used one first."""
         self._sizes: dict[Hashable, int] = {}
@@ -179,6 +182,10 @@ class LoadedModels:
                     break
                 self._drop(self._droppable[0])
         while (free := free_bytes(self._device)) < size:
+            if self._on_shortage():
+                gc.collect()
+                release_memory(self._device)
+                continue
             if self._drop_second_form():
                 continue
             if not self._droppable:

@@ -1,7 +1,11 @@
 """What a task asks of its model that the model cannot do: known from the catalog, before anything is fetched."""
 
+from typing import get_args
+
 from underpaint.catalog import ModelEntry
+from underpaint.catalog.unets import cross_attention_transformers
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
+from underpaint.diffusion.layer_weights import KNOWN_COUNTS, NAMING_LAYERS, WeightType
 from underpaint.studio.requests import UnknownScheduler, checked_scheduler, has_perceptual_strength
 from underpaint.wire import ImageInferenceTask, TaskError
 from underpaint.wire.errors import parameter_code
@@ -26,6 +30,7 @@ def check_model_can(task: ImageInferenceTask, entry: ModelEntry) -> None:
     _check_additions(task, entry)
     _check_references(task, entry)
     _check_weights(task, entry)
+    _check_weight_types(task, entry)
 
 
 def _check_references(task: ImageInferenceTask, entry: ModelEntry) -> None:
@@ -88,6 +93,25 @@ def _check_additions(task: ImageInferenceTask, entry: ModelEntry) -> None:
                 f"'{name}' is not supported by this server for models of {entry.architecture}.",
                 parameter=name,
             )
+
+
+def _check_weight_types(task: ImageInferenceTask, entry: ModelEntry) -> None:
+    """Refuse a spread of an IP-Adapter's weight that names layers, where it is known that the UNet has others."""
+    naming = [index for index, each in enumerate(task.ip_adapters) if each.weight_type in NAMING_LAYERS]
+    if not naming:
+        return
+    count = cross_attention_transformers(entry)
+    if count is None or count in KNOWN_COUNTS:
+        return
+    name, kind = f"ipAdapters[{naming[0]}].weightType", task.ip_adapters[naming[0]].weight_type
+    raise TaskError(
+        parameter_code("invalid", name),
+        f"'{name}' cannot be {kind} with model {entry.air}: which of its {count} layers hold style and composition is "
+        "not known.",
+        parameter=name,
+        type="string",
+        allowed_values=[kind for kind in get_args(WeightType) if kind not in NAMING_LAYERS],
+    )
 
 
 def _check_pictures(task: ImageInferenceTask, entry: ModelEntry) -> None:
