@@ -4,7 +4,8 @@ python -m benchmarks.seams [--out FOLDER]
 
 The measure is a step that holds along the edge. Along each line parallel to an edge the differences of neighbouring
 pixels across it are averaged over stretches of 16 pixels, which leaves what all of them have in common; of these means
-the root mean square is taken. A seam has more of it than the lines in the picture on either side.
+the root mean square is taken. A seam has more of it than the lines inside of what was painted, 2 to 12 pixels
+from the edge.
 """
 
 import argparse
@@ -49,14 +50,14 @@ def main() -> None:
                 "new": round(float(np.mean([step(picture, mask, deep) for deep in DEEP_PX])), 2),
                 "kept": round(float(np.mean([step(picture, mask, -deep) for deep in DEEP_PX])), 2),
             }
-    worst = max(found.values(), key=lambda one: one["edge"] / max(one["new"], one["kept"], UNSEEN))
+    worst = max(found.values(), key=lambda one: one["edge"] / max(one["new"], UNSEEN))
     report(
         "seams",
         line=f"the worst edge has steps of {worst['edge']}; the new part beside it {worst['new']}, the kept one "
         f"{worst['kept']}",
         met={
-            f"no edge steps more than the picture on its busier side, or {UNSEEN:g}": all(
-                one["edge"] <= max(one["new"], one["kept"], UNSEEN) for one in found.values()
+            f"no edge steps more than the painted side, or {UNSEEN:g}": all(
+                one["edge"] <= max(one["new"], UNSEEN) for one in found.values()
             )
         },
         found=found,

@@ -63,3 +63,40 @@ def test_an_error_of_the_autoencoder_does_not_show_at_the_edge() -> None:
     assert np.abs(joined[:, -8:] - 140).max() <= 1
     assert np.diff(joined[16, :, 0]).max() <= 10
     assert (paste(photo + 40, photo, mask)[:, 32] == 140).all()
+
+
+def test_what_is_new_leaves_no_step_at_the_edge_and_keeps_its_color_inside() -> None:
+    """The autoencoder is perfect, and what was painted is brighter by 40."""
+    photo = np.full((32, 96, 3), 100, np.uint8)
+    mask = np.zeros((32, 96), np.uint8)
+    mask[:, 32:] = 255
+    painted = photo + (mask[..., None] // 255 * 40).astype(np.uint8)
+    joined = join(painted, photo, mask).astype(int)
+
+    assert np.abs(joined[:, 32] - 110).max() <= 1
+    assert np.abs(joined[:, -8:] - 140).max() <= 1
+    # From the first painted pixel on there is a slope, and none of its steps shows.
+    assert np.diff(joined[16, 32:, 0]).max() <= 3
+
+
+@pytest.mark.parametrize("share", [1.0, 0.8])
+def test_an_edge_that_the_photo_has_there_too_stays_sharp(share: float) -> None:
+    """The mask follows the edge of something, and what is painted has that edge as well."""
+    mask = np.zeros((32, 96), np.uint8)
+    mask[:, 32:] = 255
+    photo = np.where(mask[..., None] > 0, (180, 60, 30), (60, 120, 200)).astype(np.uint8)
+    difference = photo[:1, -1:].astype(float) - photo[:1, :1]
+    painted = np.where(mask[..., None] > 0, photo[:1, :1] + share * difference, photo).astype(np.uint8)
+
+    assert np.array_equal(join(painted, photo, mask), painted)
+
+
+@pytest.mark.parametrize("size", [(1, 2), (5, 7), (3, 130)])
+def test_no_size_is_too_odd_to_join(size: tuple[int, int]) -> None:
+    generator = np.random.default_rng(0)
+    painted, photo = generator.integers(0, 256, (2, *size, 3), np.uint8)
+    mask = np.zeros(size, np.uint8)
+    mask[:, size[1] // 2 :] = 255
+    joined = join(painted, photo, mask)
+
+    assert np.array_equal(joined[mask == 0], photo[mask == 0])

@@ -45,13 +45,22 @@ JOIN_REACH_PX = 4.0
 """How far from the edge the painted pixels are led to the kept ones: the share falls to 1/e over this distance."""
 JOIN_BLUR_PX = 1.0
 """Standard deviation of the blur that keeps this from drawing streaks."""
+STEP_SHARE = 0.75
+"""Of the step that is left at the edge then, what is taken off."""
+STEP_REACH_PX = 12.0
+"""Likewise for that: farther, for it is more than an error, and must not become a slope that shows."""
+STEP_CELL_PX = 4
+"""Steps are averaged along the edge over some such cells: single pixels are texture."""
+OWN_EDGE = (20.0, 40.0)
+"""Of 255, over all channels: a step of the seed picture that may be the edge of a thing, and one that is."""
 
 
 def join(painted: Picture, seed: Picture, mask: Mask) -> Picture:
     """Like `paste`, without a seam where the mask has a hard edge.
 
     What is kept went through the autoencoder too, so its error is known there. It is carried over the edge, from the
-    nearest kept pixel, and fades out.
+    nearest kept pixel, and fades out. Most of the step that is left is spread over the pixels behind the edge, unless
+    the seed picture has the same step in the same place: then it is the edge of something, and stays sharp.
     """
     kept = mask < FAINTEST
     if kept.all() or not kept.any():
@@ -59,9 +68,67 @@ def join(painted: Picture, seed: Picture, mask: Mask) -> Picture:
     distance, (rows, columns) = ndimage.distance_transform_edt(~kept, return_indices=True)
     error = (seed.astype(np.float32) - painted)[rows, columns]
     error = np.where(kept[..., None], error, ndimage.gaussian_filter(error, (JOIN_BLUR_PX, JOIN_BLUR_PX, 0)))
-    fading = np.exp(-np.maximum(distance - 1.0, 0.0) / JOIN_REACH_PX).astype(np.float32)[..., None]
-    led = np.clip(np.rint(painted + error * fading), 0, 255).astype(np.uint8)
-    return paste(led, seed, mask)
+    led = painted + error * _fading(distance, JOIN_REACH_PX)[..., None]
+    near = ~kept & (distance < 5 * STEP_REACH_PX)
+    steps = _steps(led, seed.astype(np.float32), first=distance == 1, rows=rows, columns=columns)
+    places = [(along[near] + 0.5) / STEP_CELL_PX - 0.5 for along in (rows, columns)]
+    spread = STEP_SHARE * _fading(distance[near], STEP_REACH_PX)
+    for channel in range(led.shape[2]):
+        led[near, channel] -= spread * ndimage.map_coordinates(
+            steps[..., channel], places, order=1, mode="nearest"
+        )
+    return paste(np.clip(np.rint(led), 0, 255).astype(np.uint8), seed, mask)
+
+
+Floats = NDArray[np.float32]
+
+
+def _fading(distance: NDArray[np.float64], reach_px: float) -> Floats:
+    """1 at the edge, and 1/e so far behind it."""
+    return np.exp(-np.maximum(distance - 1.0, 0.0) / reach_px).astype(np.float32)
+
+
+def _steps(
+    led: Floats,
+    seed: Floats,
+    *,
+    first: NDArray[np.bool_],
+    rows: NDArray[np.int32],
+    columns: NDArray[np.int32],
+) -> Floats:
+    """How much the first painted pixels differ from the kept ones beside them, where the seed picture does not.
+
+    Args:
+        led: the painted picture.
+        seed: the seed picture.
+        first: which pixels are painted and beside a kept one.
+        rows, columns: of the kept pixel that is nearest to each pixel.
+
+    Returns:
+        In cells of `STEP_CELL_PX`, averaged along the edge; only right for cells that it goes through.
+    """
+    beside = seed[rows, columns]
+    shown = first[..., None]
+    together = np.concatenate(
+        [np.where(shown, led - beside, 0), np.where(shown, seed - beside, 0), shown], axis=2
+    )
+    averaged = ndimage.gaussian_filter(_in_cells(together.astype(np.float32)), (1.0, 1.0, 0))
+    step, own = np.split(averaged[..., :-1] / np.maximum(averaged[..., -1:], 1e-6), 2, axis=2)
+    height = np.linalg.norm(own, axis=2)
+    alike = np.clip(1.5 - 2 * np.linalg.norm(step - own, axis=2) / np.maximum(height, 1e-3), 0, 1)
+    least, most = OWN_EDGE
+    left: Floats = step * (1 - alike * np.clip((height - least) / (most - least), 0, 1))[..., None]
+    return left
+
+
+def _in_cells(values: Floats) -> Floats:
+    """Sums over cells of `STEP_CELL_PX`, those at the end as far as there is something."""
+    height, width, channels = values.shape
+    padded = np.pad(values, ((0, -height % STEP_CELL_PX), (0, -width % STEP_CELL_PX), (0, 0)))
+    cells: Floats = padded.reshape(
+        padded.shape[0] // STEP_CELL_PX, STEP_CELL_PX, padded.shape[1] // STEP_CELL_PX, STEP_CELL_PX, channels
+    ).sum(axis=(1, 3))
+    return cells
 
 
 class KeptLatents:

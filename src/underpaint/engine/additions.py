@@ -47,8 +47,8 @@ class Acting:
 class LoadedAdditions:
     """LoRAs, embeddings, IP-Adapters and autoencoders by the model that they are for, and image encoders, up to a
     number of bytes. Those of running jobs stay in any case, and so does an image encoder that alone takes more: that of
-    a published adapter is often as large as the model, and every new guide image needs it. ControlNets, which are large,
-    too, are among the models.
+    a published adapter is often as large as the model, and every new guide image needs it. ControlNets, which are
+    large, too, are among the models.
     """
 
     def __init__(self, budget_bytes: int, models: LoadedModels, *, strict: bool = False) -> None:
