@@ -1,10 +1,14 @@
-"""Servers of `program` that start at once: forked from a process that has imported everything already."""
+"""Servers of `program`, and their engines, that start at once: forked from a process that has imported everything."""
 
 import asyncio
 import multiprocessing
 import os
 from collections.abc import Mapping
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 PRELOADED = (
     "__main__",
@@ -15,6 +19,10 @@ PRELOADED = (
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvloop",
+    "httpx",
+    "aiohttp.web",
+    "tests.crash.forked",
+    "tests.crash.imports",
 )
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(list(PRELOADED))
@@ -50,10 +58,39 @@ class ForkedProcess:
         return self._process.exitcode
 
 
+class ForkedEngines:
+    """As much of multiprocessing as a server needs to start its engine: which then is forked, too."""
+
+    def get_context(self, method: str) -> "ForkedEngines":
+        return self
+
+    def Pipe(self) -> tuple[Connection, Connection]:
+        return _forks.Pipe()
+
+    def Process(self, *, target: Any, args: tuple[Any, ...], name: str, daemon: bool) -> BaseProcess:
+        environment = {**os.environ, "CRASH_SERVER": str(os.getpid())}
+        return _forks.Process(target=_run_engine, args=(environment, *args), name=name, daemon=daemon)
+
+
 def _run(environment: dict[str, str], log: str) -> None:
+    # The process that forked this one forks its engine as well: this one knows its address, and would start its own.
+    vars(forkserver)["_forkserver"].ensure_running = lambda: None
+    program = _prepared({**environment, "CRASH_LOG": log})
+    from underpaint.engine import process
+
+    vars(process)["multiprocessing"] = ForkedEngines()
+    program.run()
+
+
+def _run_engine(environment: dict[str, str], *args: Any) -> None:
+    _prepared(environment).run_engine(*args)
+
+
+def _prepared(environment: dict[str, str]) -> Any:
+    """The module of the program, in its environment."""
     os.environ.update(environment)
-    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+    os.dup2(os.open(environment["CRASH_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
     from tests.crash import program
 
     program.FOLDER = Path(environment["CRASH_FOLDER"])
-    program.run()
+    return program

@@ -105,7 +105,8 @@ def _obey(point: str) -> None:
     victim = order.read_text().split(":")[1]
     order.unlink()
     if victim != "engine":
-        os.kill(os.getppid(), signal.SIGKILL)
+        # A forked engine is no child of its server.
+        os.kill(int(os.environ.get("CRASH_SERVER") or os.getppid()), signal.SIGKILL)
     if victim != "server":
         _kill()
 
@@ -147,6 +148,14 @@ def _prepare_engine() -> None:
         write(path, content, **options)
 
     vars(checkpoints)["replace_file"] = torn
+
+
+def run_engine(*args: Any) -> None:
+    """Be the engine of a server that was forked."""
+    _prepare_engine()
+    from underpaint.engine.worker import run_worker
+
+    run_worker(*args)
 
 
 def run() -> None:

@@ -16,7 +16,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.mark.parametrize("point", SERVER_POINTS)
 async def test_the_server_is_killed(point: str, tmp_path: Path, expected: list[str]) -> None:
-    await crash_at(point, tmp_path, seed=7, expected=expected)
+    await crash_at(point, tmp_path, expected={7: expected})
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def expected_of_the_engine(tmp_path_factory: pytest.TempPathFactory) -> list[str
 async def test_the_engine_is_killed(
     point: str, victim: str, used: int, tmp_path: Path, expected_of_the_engine: list[str]
 ) -> None:
-    said = await crash_at(point, tmp_path, seed=2, expected=expected_of_the_engine, victim=victim)
+    said = await crash_at(point, tmp_path, expected={2: expected_of_the_engine}, victim=victim)
     # Both pictures go on, or neither: of the last step one thread may have written more than the other was told.
     assert said["checkpoints used"] >= used - 1
     assert (said["checkpoints refused"] > 0) == (point == "checkpoint half written")
