@@ -1,5 +1,6 @@
 """What schemathesis loads (SCHEMATHESIS_HOOKS): requests that get further, and the check of every answer's shape."""
 
+import json
 import random
 import uuid
 from typing import Any
@@ -8,6 +9,7 @@ import schemathesis
 
 from tests.fuzz.shape import check_body
 from tests.studio.conftest import encoded
+from underpaint.wire import TaskError, parse_task, task_identity
 
 PICTURE = encoded((16, 16))
 
@@ -60,3 +62,36 @@ def shape_of_the_api(context: Any, response: Any, case: Any) -> None:
             check_body(response.status_code, response.json())
         except Exception as failure:
             raise AssertionError(f"{response.status_code}: {failure}") from failure
+
+
+@schemathesis.check
+def what_is_wrong_is_refused(context: Any, response: Any, case: Any) -> None:
+    """Each task of an array has an answer of its own, and one that its type refuses has the error of that."""
+    if case.operation.definition.raw.get("operationId") not in ("postTasks", "postTasksToRoot"):
+        return
+    try:
+        sent, reply = json.loads(response.request.body), response.json()
+    except (TypeError, ValueError):
+        return
+    errors, data = reply.get("errors", []), reply.get("data", [])
+    if not isinstance(sent, list) or (not data and len(errors) == 1 and "taskUUID" not in errors[0]):
+        # The request was refused as a whole.
+        return
+    told = {(error.get("taskUUID"), error["code"]) for error in errors}
+    answered = {item.get("taskUUID") for item in (*data, *errors)}
+    for raw in sent:
+        task_type, task_uuid = task_identity(raw)
+        if task_type in ("authentication", "ping"):
+            continue
+        assert task_uuid in answered, f"no answer to {raw!r}"
+        code = _refused_with(raw)
+        assert code is None or (task_uuid, code) in told, f"{raw!r} was not refused with {code}: {told}"
+
+
+def _refused_with(raw: object) -> str | None:
+    """The code of the error that a task's type refuses it with."""
+    try:
+        parse_task(raw)
+    except TaskError as refusal:
+        return refusal.code
+    return None
