@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import random
 from typing import Any
 
 import pytest
@@ -220,6 +221,26 @@ class TestMessages:
         async with server.authenticated() as socket:
             reply = await ask(socket, image_task("a", seedImage="A" * 3_000_000))
         assert reply["data"][0]["taskUUID"] == "a"
+
+
+async def test_of_many_tasks_at_once_each_is_answered_once_and_to_whom_it_was_sent(server: Listening) -> None:
+    chance = random.Random(1)
+    async with server.authenticated() as one, server.authenticated() as two, server.authenticated() as three:
+        sockets = {"a": one, "b": two, "c": three}
+        names = [f"{letter}{number}" for number in range(40) for letter in sockets]
+        for name in names:
+            await sockets[name[0]].send(json.dumps([image_task(name, "wait")]))
+        for _ in names:
+            await server.studio.started.get()
+        chance.shuffle(names)
+        for name in names:
+            server.studio.let_go(name)
+        for letter, socket in sockets.items():
+            answers = [await frame(socket) for _ in range(40)]
+            answered = [item["taskUUID"] for answer in answers for item in answer["data"]]
+            assert sorted(answered) == sorted(name for name in names if name[0] == letter)
+            # And nothing else comes.
+            assert await ask(socket, PING) == PONG
 
 
 class TestEnds:

@@ -1,6 +1,7 @@
 """The disk has a budget that is asked before any work, and what nothing refers to goes."""
 
 import base64
+import errno
 import io
 import os
 import shutil
@@ -15,6 +16,8 @@ from PIL import Image
 
 from tests.studio.conftest import CALLER, STRANGER, Workplace, encoded, error_of, item_of, transformation
 from underpaint.engine.checkpoint_files import checkpoint_name, checkpoint_path
+from underpaint.images import ImageStore
+from underpaint.studio.journal import Journal
 from underpaint.studio.options import CHECKPOINTS
 
 MEBI = 2**20
@@ -114,6 +117,41 @@ async def test_a_disk_that_is_nearly_full_refuses_before_any_work(
     assert files(workplace) == []
     monkeypatch.undo()
     item_of(await workplace.perform(transformation()))
+
+
+@pytest.mark.parametrize("written", ["seed image", "result", "record of the task", "record of the result"])
+async def test_a_disk_that_is_full_all_the_same_fails_the_task_alone_and_leaves_nothing_behind(
+    written: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used_bytes = await workplace.pictures.used_bytes()
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    put = ImageStore.put_blocking
+
+    def put_or_fail(store: ImageStore, data: bytes, *, image_uuid: str, extension: str, flush: bool) -> None:
+        # The seed image is stored as the PNG that it came as.
+        if (extension == "png") == (written == "seed image"):
+            full()
+        put(store, data, image_uuid=image_uuid, extension=extension, flush=flush)
+
+    if written == "record of the task":
+        monkeypatch.setattr(Journal, "accept", full)
+    elif written == "record of the result":
+        monkeypatch.setattr(Journal, "add_result", full)
+    else:
+        monkeypatch.setattr(ImageStore, "put_blocking", put_or_fail)
+    task = transformation(outputFormat="JPG")
+    error = error_of(await workplace.perform(task))
+    assert (error["code"], error["taskUUID"]) == ("storageQuotaExceeded", task["taskUUID"])
+    assert "disk is full" in error["message"]
+    monkeypatch.undo()
+    # What failed may be sent again, and is not in the way of others.
+    item_of(await workplace.perform(task))
+    await workplace.studio.drain(grace_s=10)
+    [result] = files(workplace)
+    assert await workplace.pictures.used_bytes() - used_bytes == result.stat().st_size
 
 
 async def test_files_without_a_record_go_after_an_hour(workplace: Workplace) -> None:

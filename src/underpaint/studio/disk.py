@@ -1,6 +1,7 @@
 """How much of the disk pictures and checkpoints may fill, judged before there is any work for them."""
 
 import asyncio
+import errno
 import shutil
 
 from underpaint.engine.checkpoint_files import checkpoints_bytes
@@ -48,6 +49,13 @@ class DiskBudget:
         # The engine writes checkpoints: they are counted where they are. There are few, of pictures in progress only.
         checkpoints = await asyncio.to_thread(checkpoints_bytes, self._folder / CHECKPOINTS)
         return checkpoints + await self._pictures.used_bytes()
+
+
+def unforeseen(failure: Exception) -> TaskError:
+    """What a task is told of a failure that nobody foresaw, of which the log has the rest: a full disk is named."""
+    if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full("the disk is full")
+    return TaskError("internalServerError", "the server failed; its log says how")
 
 
 def _full(reason: str) -> TaskError:

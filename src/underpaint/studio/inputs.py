@@ -45,27 +45,35 @@ class Inputs:
             files["seedImage"] = prepared.seed_file
         if prepared.mask is not None and "outpaint" not in record.request:
             files["maskImage"] = encode_image(Image.fromarray(prepared.mask), format="PNG")
-        kept = {name: self._put(data, record) for name, data in files.items()}
-        guides = [[self._put(data, record) for data in guide_files] for guide_files in prepared.guide_files]
-        maps = [self._put(data, record) for data in prepared.map_files]
-        request = {**record.request, **{name: put.image_uuid for name, put in kept.items()}}
-        if guides:
-            request["ipAdapters"] = _with_guides(record.request["ipAdapters"], guides)
-        references = [self._put(data, record) for data in prepared.reference_files]
-        if references:
-            request["referenceImages"] = [put.image_uuid for put in references]
-        if maps:
-            request["controlNet"] = [
-                {**controlnet, "guideImage": put.image_uuid}
-                for controlnet, put in zip(record.request["controlNet"], maps, strict=True)
-            ]
-        record = replace(record, request=request)
-        puts = [*kept.values(), *references, *(put for of_adapter in guides for put in of_adapter), *maps]
-        if self._journal.accept(record, along=[put.record for put in puts]):
-            return record
-        for put in puts:
-            self._pictures.take_back(put)
-        return None
+        puts: list[PutImage] = []
+
+        def put(data: bytes) -> PutImage:
+            puts.append(self._put(data, record))
+            return puts[-1]
+
+        accepted = False
+        try:
+            kept = {name: put(data) for name, data in files.items()}
+            guides = [[put(data) for data in guide_files] for guide_files in prepared.guide_files]
+            request = {**record.request, **{name: each.image_uuid for name, each in kept.items()}}
+            if guides:
+                request["ipAdapters"] = _with_guides(record.request["ipAdapters"], guides)
+            if prepared.reference_files:
+                request["referenceImages"] = [put(data).image_uuid for data in prepared.reference_files]
+            if prepared.map_files:
+                request["controlNet"] = [
+                    {**controlnet, "guideImage": put(data).image_uuid}
+                    for controlnet, data in zip(
+                        record.request["controlNet"], prepared.map_files, strict=True
+                    )
+                ]
+            entered = replace(record, request=request)
+            accepted = self._journal.accept(entered, along=[each.record for each in puts])
+        finally:
+            if not accepted:
+                for each in puts:
+                    self._pictures.take_back(each)
+        return entered if accepted else None
 
     async def discard(self, record: TaskRecord) -> None:
         """Remove the pictures of a task that is over."""

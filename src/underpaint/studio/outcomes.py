@@ -116,12 +116,16 @@ class Outcomes:
             steps_run=finished.steps_run,
             unsafe=finished.unsafe,
         )
-        self._journal.add_result(
-            run.record,
-            run.positions[position],
-            result,
-            due=result_deliveries(run.record, task, result, self._pictures.links),
-            along=[kept.record],
-            last=len(run.jobs) == 1,
-        )
+        try:
+            self._journal.add_result(
+                run.record,
+                run.positions[position],
+                result,
+                due=result_deliveries(run.record, task, result, self._pictures.links),
+                along=[kept.record],
+                last=len(run.jobs) == 1,
+            )
+        except BaseException:
+            self._pictures.take_back(kept)
+            raise
         return result

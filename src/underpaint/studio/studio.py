@@ -25,7 +25,7 @@ from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.cancelling import cancel_task
 from underpaint.studio.deliveries import Outbox
-from underpaint.studio.disk import DiskBudget
+from underpaint.studio.disk import DiskBudget, unforeseen
 from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.input_image import InputImages
 from underpaint.studio.journal import Journal
@@ -155,9 +155,9 @@ class Studio:
             return await self._perform(task, caller, hold_s)
         except TaskError as error:
             return _error_reply(error, raw)
-        except Exception:
+        except Exception as failure:
             log.exception("a task failed unexpectedly")
-            return _error_reply(TaskError("internalServerError", "the server failed; its log says how"), raw)
+            return _error_reply(unforeseen(failure), raw)
 
     async def open_image(
         self, image_uuid: str, extension: str, *, expires: str = "", signed: str = ""

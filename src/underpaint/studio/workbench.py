@@ -18,6 +18,7 @@ from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
+from underpaint.studio.disk import unforeseen
 from underpaint.studio.inputs import Inputs
 from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
 from underpaint.studio.options import CHECKPOINTS
@@ -253,11 +254,9 @@ class Workbench:
                     results_made = tuple(each for each in made if isinstance(each, ResultRecord))
                     run.outcome = replace(record, status="success", results=results_made)
                 log.info("task %s: %s in %.2f s", record.task_uuid, what, time.monotonic() - started_s)
-        except Exception:
+        except Exception as failure:
             log.exception("task %s failed unexpectedly", record.task_uuid)
-            await self._outcomes.fail(
-                record, TaskError("internalServerError", "the server failed; its log says how")
-            )
+            await self._outcomes.fail(record, unforeseen(failure))
         finally:
             del self._runs[record.owner, record.task_uuid]
             run.place.leave()
