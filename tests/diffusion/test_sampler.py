@@ -149,5 +149,9 @@ def test_the_noise_of_a_seed_is_the_same_on_every_machine() -> None:
     """Drawn on the CPU, whatever the model runs on: these numbers were drawn once, and are what pictures began with."""
     sampler, first = make_sampler("DDIM", steps=4, strength=None, seed=7)
     second = sampler.draw_noise(SHAPE)
-    assert first.flatten()[:4].tolist() == pytest.approx([-0.8201345, 0.3956312, 0.8989085, -1.3884039], abs=1e-5)
-    assert second.flatten()[:4].tolist() == pytest.approx([0.1332398, 0.1825454, -0.5146323, 0.8005188], abs=1e-5)
+    assert first.flatten()[:4].tolist() == pytest.approx(
+        [-0.8201345, 0.3956312, 0.8989085, -1.3884039], abs=1e-5
+    )
+    assert second.flatten()[:4].tolist() == pytest.approx(
+        [0.1332398, 0.1825454, -0.5146323, 0.8005188], abs=1e-5
+    )
