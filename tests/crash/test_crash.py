@@ -1,12 +1,22 @@
 """kill -9 of the server and of the engine at named points: every accepted task ends once, with the same pictures."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.crash import campaign
 from tests.crash.campaign import crash_at, uninterrupted
 from tests.crash.program import SERVER_POINTS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forking() -> Iterator[None]:
+    """As in the campaign: what is tested is how servers and engines end. How they start is in test_orderly_stop."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(campaign, "FORKING", True)
+        yield
 
 
 @pytest.fixture(scope="module")
