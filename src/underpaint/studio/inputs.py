@@ -63,9 +63,7 @@ class Inputs:
             if prepared.map_files:
                 request["controlNet"] = [
                     {**controlnet, "guideImage": put(data).image_uuid}
-                    for controlnet, data in zip(
-                        record.request["controlNet"], prepared.map_files, strict=True
-                    )
+                    for controlnet, data in zip(record.request["controlNet"], prepared.map_files, strict=True)
                 ]
             entered = replace(record, request=request)
             accepted = self._journal.accept(entered, along=[each.record for each in puts])
