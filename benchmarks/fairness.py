@@ -174,6 +174,7 @@ def main() -> None:
         "fairness",
         line=" ".join(said),
         met=met,
+        precision_in_openvino=ours.runs_in,
         long_steps=wanted.long_steps,
         long_jobs=wanted.long_jobs,
         short_steps=wanted.short_steps,

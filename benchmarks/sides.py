@@ -98,8 +98,8 @@ class Ours:
         self.model = ModelReference(architecture="sd1x", location=model)
         self.finished: dict[str, Finished] = {}
         self.engine = Engine(EngineOptions(preload=self.model, **options), emit=self._hear)
-        if options.get("executor", "eager") != "eager":
-            self._wait_until_compiled()
+        self.runs_in = self._compiled_precision()
+        """Precision of OpenVINO's passes; None where PyTorch runs them."""
         self._count = 0
 
     def submit(self, *asked: Asked, owner: str = "benchmark") -> list[str]:
@@ -115,14 +115,13 @@ class Ours:
             self.engine.tick()
         return [self.finished.pop(job_id) for job_id in job_ids]
 
-    def _wait_until_compiled(self) -> None:
-        """Until what will serve is what is measured, and not PyTorch in the meantime."""
+    def _compiled_precision(self) -> str | None:
+        """Known when what will serve is there, so that it is measured, and not PyTorch in the meantime."""
         model = self.engine.model(self.model)
         give_up_s = time.monotonic() + LONGEST_PREPARATION_S
         while self.engine.is_preparing and time.monotonic() < give_up_s:
             time.sleep(0.1)
-        self.runs_in = compiled_precision(model)
-        """Precision of OpenVINO's passes; None where PyTorch runs them."""
+        return compiled_precision(model)
 
     def _job(self, asked: Asked, owner: str) -> JobRequest:
         self._count += 1

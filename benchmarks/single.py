@@ -81,6 +81,7 @@ def measure(wanted: argparse.Namespace, ours: Ours) -> None:
             f"at least {WANTED_RATIO} times as fast": faster["median"] >= WANTED_RATIO,
             f"pictures within {WANTED_DIFFERENCE:g}/255": max(differences) <= WANTED_DIFFERENCE,
         },
+        precision_in_openvino=ours.runs_in,
         request={
             "size_px": asked.size_px,
             "steps": asked.steps,

@@ -65,10 +65,16 @@ def run_mix(ours: Ours, mix: list[Asked], dice: random.Random) -> dict[int, Pict
     return {place: ours.finished.pop(job_id).picture for job_id, place in places.items()}
 
 
-def compare(wanted: argparse.Namespace, model: Path, sizes_px: list[int]) -> None:
-    """Run the mixes and report."""
+def compare(wanted: argparse.Namespace, model: Path, sizes_px: list[int], compiled: Path) -> None:
+    """Run the mixes and report. What OpenVINO makes of the model goes into the folder `compiled`."""
     requests = requests_of(wanted.requests, sizes_px)
-    options = {"threads": wanted.threads, "strict_rows": wanted.strict_rows, "max_rows": wanted.strict_rows}
+    options = {
+        "threads": wanted.threads,
+        "executor": wanted.executor,
+        "compiled": compiled,
+        "strict_rows": wanted.strict_rows,
+        "max_rows": wanted.strict_rows,
+    }
     # Another engine, so that nothing of the mixes reaches it.
     solitary = Ours(model, **options)
     alone = [solitary.paint(asked)[0].picture for asked in requests]
@@ -93,6 +99,7 @@ def compare(wanted: argparse.Namespace, model: Path, sizes_px: list[int]) -> Non
         model="embedded" if model == EMBEDDED_MODEL else model.name,
         sizes_px=sizes_px,
         strict_rows=wanted.strict_rows,
+        precision_in_openvino=ours.runs_in,
         mixes=mixes,
         pictures_compared=compared,
         pictures_different=different,
@@ -108,6 +115,7 @@ def main() -> None:
         "--model", type=Path, default=None, help="a diffusers folder; else a small random one"
     )
     options.add_argument("--threads", type=int, default=None, help="CPU threads of torch; else one a core")
+    options.add_argument("--executor", choices=("auto", "eager", "openvino"), default="auto")
     options.add_argument("--mixes", type=int, default=1000)
     options.add_argument(
         "--requests", type=int, default=200, help="distinct requests that the mixes draw from"
@@ -115,13 +123,11 @@ def main() -> None:
     options.add_argument("--sizes", type=int, nargs="+", default=[64, 96], help="in pixels")
     options.add_argument("--strict-rows", type=int, default=4, help="rows of every forward pass")
     options.add_argument("--seed", type=int, default=0, help="for other mixes")
-    options.add_argument("--limit", type=float, default=600.0, help="seconds after which no mix begins")
+    options.add_argument("--limit", type=float, default=1800.0, help="seconds after which no mix begins")
     wanted = options.parse_args()
-    if wanted.model is not None:
-        compare(wanted, wanted.model, wanted.sizes)
-        return
     with tempfile.TemporaryDirectory() as folder:
-        compare(wanted, write_checkpoint(Path(folder) / "random"), wanted.sizes)
+        model = wanted.model or write_checkpoint(Path(folder) / "random")
+        compare(wanted, model, wanted.sizes, Path(folder) / "compiled")
 
 
 if __name__ == "__main__":
