@@ -4,10 +4,11 @@ SQLite in WAL mode, in the data folder, or PostgreSQL by URL. Each room reads an
 stands in one place so that a migration has one place to change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     JSON,
@@ -125,6 +126,14 @@ deliveries = Table(
 """What is still to be sent, `kind` "webhook" or "upload"; what has arrived is removed."""
 
 
+_UNFLUSHED: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
+"""Of SQLite's: the same database by connections whose commits do not wait for the disk."""
+
+
+Statement = tuple[Executable, Mapping[str, Any]]
+"""A statement and its values. Those of every request are made once, as making them takes longer than running them."""
+
+
 class DatabaseUnusable(RuntimeError):
     """The database that the settings name cannot be used. The message says why, without the password."""
 
@@ -159,14 +168,26 @@ def open_database(data_dir: Path, url: str | None = None) -> Engine:
 
 
 def _sqlite(data_dir: Path) -> Engine:
+    # FULL makes a commit survive a power cut, which is what "accepted" promises.
+    engine = _sqlite_engine(data_dir, synchronous="FULL")
+    _UNFLUSHED[engine] = unflushed = _sqlite_engine(data_dir, synchronous="NORMAL")
+    event.listen(engine, "engine_disposed", lambda _: unflushed.dispose())
+    return engine
+
+
+def _sqlite_engine(data_dir: Path, *, synchronous: str) -> Engine:
     engine = create_engine(f"sqlite:///{data_dir / SQLITE_FILE}")
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        # WAL lets the command line read and write keys while a server runs. FULL makes a commit survive a power cut,
-        # which is what "accepted" promises.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        # WAL lets the command line read and write keys while a server runs.
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            "busy_timeout=10000",
+            "foreign_keys=ON",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -185,10 +206,10 @@ def _postgresql(url: str) -> Engine:
         ) from None
 
 
-def execute(database: Engine, statement: Executable) -> None:
+def execute(database: Engine, statement: Executable, values: Mapping[str, Any] | None = None) -> None:
     """Run one statement as a transaction. Returns when it is on the disk."""
     with database.begin() as connection:
-        connection.execute(statement)
+        connection.execute(statement, values)
 
 
 def rows(database: Engine, query: Executable) -> Sequence[Row[Any]]:
@@ -209,13 +230,5 @@ def begin_unflushed(database: Engine) -> Iterator[Connection]:
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield connection
         return
-    with database.connect() as connection:
-        # SQLite only listens to this between transactions.
-        connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
-        connection.commit()
-        try:
-            with connection.begin():
-                yield connection
-        finally:
-            connection.exec_driver_sql("PRAGMA synchronous=FULL")
-            connection.commit()
+    with _UNFLUSHED[database].begin() as connection:
+        yield connection

@@ -64,6 +64,16 @@ class ImageStore:
         except FileNotFoundError as error:
             raise ImageNotFound(f"there is no image {key.rpartition('/')[2]}") from error
 
+    def get_blocking(self, image_uuid: str, extension: str) -> bytes:
+        """What `get` does, for threads."""
+        key = object_key(image_uuid, extension)
+        try:
+            if self._folder is not None:
+                return (self._folder / key).read_bytes()
+            return bytes(obstore.get(self._store, key).bytes())
+        except FileNotFoundError as error:
+            raise ImageNotFound(f"there is no image {key.rpartition('/')[2]}") from error
+
     async def delete(self, image_uuid: str, extension: str) -> None:
         """Remove a file; removing one that is not there is no error. Raises `ValueError` as `put` does."""
         key = object_key(image_uuid, extension)

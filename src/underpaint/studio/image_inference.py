@@ -184,7 +184,7 @@ class ImageInference:
     async def give_up(self, record: TaskRecord) -> None:
         """Write down that an accepted task is cancelled on which nothing works any more."""
         await self._outcomes.fail(record, TaskError("taskCancelled", CANCELLED))
-        await self._inputs.discard(record)
+        await asyncio.to_thread(self._inputs.discard, record)
 
     async def _accept(
         self,
@@ -280,7 +280,7 @@ class ImageInference:
                 )
             except TaskError as error:
                 await self._outcomes.fail(record, error)
-                await self._inputs.discard(record)
+                await asyncio.to_thread(self._inputs.discard, record)
         self._resumed = True
 
     async def sweep(self) -> None:

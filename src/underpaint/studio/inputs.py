@@ -73,18 +73,13 @@ class Inputs:
                     self._pictures.take_back(each)
         return entered if accepted else None
 
-    async def discard(self, record: TaskRecord) -> None:
-        """Remove the pictures of a task that is over."""
-        for name in _KEPT:
-            if name in record.request:
-                await self._pictures.discard_seed(record.request[name])
-        for image_uuid in record.request.get("referenceImages") or ():
-            await self._pictures.discard_seed(image_uuid)
+    def discard(self, record: TaskRecord) -> None:
+        """Remove the pictures of a task that is over. Blocks."""
+        names = [record.request[name] for name in _KEPT if name in record.request]
+        names += record.request.get("referenceImages") or ()
         for adapter in record.request.get("ipAdapters") or ():
-            for image_uuid in adapter["guideImages"]:
-                await self._pictures.discard_seed(image_uuid)
-        for controlnet in record.request.get("controlNet") or ():
-            await self._pictures.discard_seed(controlnet["guideImage"])
+            names += adapter["guideImages"]
+        self._pictures.discard_seeds(names)
 
     def _put(self, data: bytes, record: TaskRecord) -> PutImage:
         format = sniff_format(data)

@@ -10,11 +10,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import Engine, Executable, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Engine, Row, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from underpaint.database import begin_unflushed, execute, results, rows, tasks
+from underpaint.database import Statement, begin_unflushed, execute, results, tasks
 from underpaint.studio.deliveries import Delivery, write_down
+
+_IS = and_(tasks.c.owner == bindparam("its_owner"), tasks.c.task_uuid == bindparam("its_uuid"))
+# See `Statement`.
+_DELETE_FAILED = delete(tasks).where(_IS, tasks.c.status == "error")
+_INSERT_TASK = insert(tasks)
+_SELECT_NOT_FAILED = select(tasks.c.task_uuid).where(_IS, tasks.c.status != "error")
+_DELETE_RESULT = delete(results).where(
+    results.c.owner == bindparam("its_owner"),
+    results.c.task_uuid == bindparam("its_uuid"),
+    results.c.position == bindparam("its_position"),
+)
+_INSERT_RESULT = insert(results)
+_SET_SUCCESS = update(tasks).where(_IS).values(status="success", finished_s=bindparam("finished"))
 
 TaskStatus = Literal["accepted", "success", "error"]
 
@@ -64,7 +77,7 @@ class Journal:
         self.when_due: Callable[[], None] = lambda: None
         """Called, from any thread, after something was written down that is to be sent."""
 
-    def accept(self, task: TaskRecord, *, along: Sequence[Executable] = ()) -> bool:
+    def accept(self, task: TaskRecord, *, along: Sequence[Statement] = ()) -> bool:
         """Write a task down; False if its owner has one of that UUID already that has not failed.
 
         A task that failed may be sent again under its UUID: clients repeat a task so after an error. An asynchronous
@@ -75,38 +88,40 @@ class Journal:
             task: the task.
             along: what is written together with it, if it is written.
         """
-        key = _is(task.owner, task.task_uuid)
+        key = {"its_owner": task.owner, "its_uuid": task.task_uuid}
         begin = self._database.begin if task.asynchronous else partial(begin_unflushed, self._database)
         try:
             with begin() as connection:
-                failed = connection.execute(delete(tasks).where(key, tasks.c.status == "error")).rowcount
+                failed = connection.execute(_DELETE_FAILED, key).rowcount
                 if failed:
                     connection.execute(delete(results).where(_result_of(task.owner, task.task_uuid)))
                 connection.execute(
-                    insert(tasks).values(
-                        owner=task.owner,
-                        task_uuid=task.task_uuid,
-                        task_type=task.task_type,
-                        request=dict(task.request),
-                        base_url=task.base_url,
-                        asynchronous=task.asynchronous,
-                        seed=task.seed,
-                        status=task.status,
-                        attempts=task.attempts,
-                        created_s=time.time(),
-                        expires_s=task.expires_s,
-                    )
+                    _INSERT_TASK,
+                    {
+                        "owner": task.owner,
+                        "task_uuid": task.task_uuid,
+                        "task_type": task.task_type,
+                        "request": dict(task.request),
+                        "base_url": task.base_url,
+                        "asynchronous": task.asynchronous,
+                        "seed": task.seed,
+                        "status": task.status,
+                        "attempts": task.attempts,
+                        "created_s": time.time(),
+                        "expires_s": task.expires_s,
+                    },
                 )
-                for statement in along:
-                    connection.execute(statement)
+                for statement, values in along:
+                    connection.execute(statement, values)
         except IntegrityError:
             return False
         return True
 
     def has(self, owner: str, task_uuid: str) -> bool:
         """Whether a task of that UUID would be refused by `accept`."""
-        query = select(tasks.c.task_uuid).where(_is(owner, task_uuid), tasks.c.status != "error")
-        return bool(rows(self._database, query))
+        with self._database.connect() as connection:
+            found = connection.execute(_SELECT_NOT_FAILED, {"its_owner": owner, "its_uuid": task_uuid})
+            return found.first() is not None
 
     def begin_again(self, task: TaskRecord) -> None:
         """Count another attempt."""
@@ -123,7 +138,7 @@ class Journal:
         result: ResultRecord,
         *,
         due: Sequence[Delivery] = (),
-        along: Sequence[Executable] = (),
+        along: Sequence[Statement] = (),
         last: bool = False,
     ) -> None:
         """Write down a picture; one written before at that position, in an earlier attempt, gives way.
@@ -136,29 +151,29 @@ class Journal:
             along: what else is written together with it.
             last: whether the task is a success with it, as `succeed` writes down.
         """
-        key = and_(_result_of(task.owner, task.task_uuid), results.c.position == position)
+        key = {"its_owner": task.owner, "its_uuid": task.task_uuid}
         with self._database.begin() as connection:
-            connection.execute(delete(results).where(key))
+            connection.execute(_DELETE_RESULT, {**key, "its_position": position})
             connection.execute(
-                insert(results).values(
-                    owner=task.owner,
-                    task_uuid=task.task_uuid,
-                    position=position,
-                    item={
+                _INSERT_RESULT,
+                {
+                    "owner": task.owner,
+                    "task_uuid": task.task_uuid,
+                    "position": position,
+                    "item": {
                         "imageUUID": result.image_uuid,
                         "extension": result.extension,
                         "seed": result.seed,
                         "stepsRun": result.steps_run,
                         "unsafe": result.unsafe,
                     },
-                    created_s=time.time(),
-                )
+                    "created_s": time.time(),
+                },
             )
-            for statement in along:
-                connection.execute(statement)
+            for statement, values in along:
+                connection.execute(statement, values)
             if last:
-                ended = update(tasks).where(_is(task.owner, task.task_uuid))
-                connection.execute(ended.values(status="success", finished_s=time.time()))
+                connection.execute(_SET_SUCCESS, {**key, "finished": time.time()})
             write_down(connection, due)
         if due:
             self.when_due()

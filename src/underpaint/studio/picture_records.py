@@ -5,10 +5,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Engine, Insert, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, bindparam, delete, func, insert, select, update
 
-from underpaint.database import begin_unflushed, execute, images, rows
+from underpaint.database import Statement, begin_unflushed, execute, images, rows
 from underpaint.images import IMAGE_UUID
+
+# See `Statement`.
+_INSERT = insert(images)
+_DELETE_SEEDS = (
+    delete(images)
+    .where(images.c.image_uuid.in_(bindparam("its_uuids", expanding=True)), images.c.kind == "seed")
+    .returning(images.c.image_uuid, images.c.extension, images.c.size_bytes)
+)
+_RENEW = (
+    update(images).where(images.c.image_uuid == bindparam("its_uuid")).values(expires_s=bindparam("expires"))
+)
 
 Kind = Literal["upload", "result", "seed"]
 """`seed` is the seed image of a task, kept so that the task can be run again after a crash."""
@@ -28,19 +39,19 @@ class PictureRecord:
     size_bytes: int
 
 
-def new_record(record: PictureRecord, *, size: tuple[int, int]) -> Insert:
+def new_record(record: PictureRecord, *, size: tuple[int, int]) -> Statement:
     """What writes a record down, in a transaction of the caller's; `size` is width and height in pixels."""
-    return insert(images).values(
-        image_uuid=record.image_uuid,
-        extension=record.extension,
-        kind=record.kind,
-        width_px=size[0],
-        height_px=size[1],
-        size_bytes=record.size_bytes,
-        created_s=record.created_s,
-        expires_s=record.expires_s,
-        key_id=record.owner,
-    )
+    return _INSERT, {
+        "image_uuid": record.image_uuid,
+        "extension": record.extension,
+        "kind": record.kind,
+        "width_px": size[0],
+        "height_px": size[1],
+        "size_bytes": record.size_bytes,
+        "created_s": record.created_s,
+        "expires_s": record.expires_s,
+        "key_id": record.owner,
+    }
 
 
 class PictureRecords:
@@ -49,9 +60,9 @@ class PictureRecords:
     def __init__(self, database: Engine) -> None:
         self._database = database
 
-    def write(self, record: Insert) -> None:
+    def write(self, record: Statement) -> None:
         """Write one down, durably."""
-        execute(self._database, record)
+        execute(self._database, *record)
 
     def find(self, image_uuid: str) -> PictureRecord | None:
         """A picture that has not expired."""
@@ -66,26 +77,23 @@ class PictureRecords:
         return self._select(images.c.expires_s < time.time())
 
     def keep_until(self, image_uuid: str, expires_s: float) -> None:
-        """Let a picture expire at another time."""
-        renewed = update(images).where(images.c.image_uuid == image_uuid)
-        execute(self._database, renewed.values(expires_s=expires_s))
+        """Let a picture expire at another time, which a power cut may take back."""
+        with begin_unflushed(self._database) as connection:
+            connection.execute(_RENEW, {"its_uuid": image_uuid, "expires": expires_s})
 
     def forget(self, image_uuid: str) -> None:
         """Remove a record, durably."""
         execute(self._database, delete(images).where(images.c.image_uuid == image_uuid))
 
-    def forget_seed(self, image_uuid: str) -> tuple[str, int] | None:
-        """Remove the record of a task's seed image, which after a power cut may be there again.
+    def forget_seeds(self, image_uuids: Collection[str]) -> list[tuple[str, str, int]]:
+        """Remove the records of a task's seed images, which after a power cut may be there again.
 
         Returns:
-            Extension and size in bytes of its file; None where there is no such record.
+            UUID, extension and size in bytes of their files.
         """
-        seed = (images.c.image_uuid == image_uuid) & (images.c.kind == "seed")
         with begin_unflushed(self._database) as connection:
-            gone = connection.execute(
-                delete(images).where(seed).returning(images.c.extension, images.c.size_bytes)
-            ).first()
-        return None if gone is None else (gone.extension, gone.size_bytes)
+            gone = connection.execute(_DELETE_SEEDS, {"its_uuids": list(image_uuids)}).all()
+        return [(row.image_uuid, row.extension, row.size_bytes) for row in gone]
 
     def total_bytes(self) -> int:
         """Of all files together."""

@@ -4,6 +4,7 @@ Uploads and results are one name space of UUIDs, so the result of one task is th
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 import uuid
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from PIL import Image
-from sqlalchemy import Engine, Insert
+from sqlalchemy import Engine
 
+from underpaint.database import Statement
 from underpaint.images import (
     EXTENSIONS,
     MEDIA_TYPES,
@@ -69,7 +71,7 @@ class PutImage:
     image_uuid: str
     extension: str
     size_bytes: int
-    record: Insert
+    record: Statement
 
 
 class Pictures:
@@ -142,19 +144,20 @@ class Pictures:
     ) -> tuple[Made, bytes]:
         """What `make` makes of a picture that `read` reads, in the same thread, and the file as it came."""
         code = parameter_code("invalid", parameter)
+        fetched: bytes | None = None
 
-        def decode_and_make() -> Made:
-            return make(decode_image(data, limits=self._limits, formats=formats))
+        def read_and_make() -> tuple[Made, bytes]:
+            data = self._bytes_of(reference, code, parameter, owner) if fetched is None else fetched
+            return make(decode_image(data, limits=self._limits, formats=formats)), data
 
         try:
+            # What is longer is base64, which is read in the thread that decodes it.
             if len(reference) <= SHORT_REFERENCE:
                 parsed = parse_image_reference(reference)
-            else:
-                # Megabytes of base64: not in the event loop.
-                parsed = await asyncio.to_thread(parse_image_reference, reference)
-            data = await self._bytes_of(parsed, code, parameter, owner)
+                if isinstance(parsed, RemoteImage):
+                    fetched = await self.fetcher.fetch(parsed.url)
             async with self._decodes:
-                return await asyncio.to_thread(decode_and_make), data
+                return await asyncio.to_thread(read_and_make)
         except (InvalidImageReference, ImageRejected, FetchRefused) as refusal:
             raise TaskError(code, f"'{parameter}': {refusal}", parameter=parameter, type="string") from None
         except FetchFailed as failure:
@@ -277,17 +280,15 @@ class Pictures:
         await self._remove(stored)
         return True
 
-    async def discard_seed(self, image_uuid: str) -> None:
-        """Remove the seed image of a task that is over. After a power cut it may be there again, until it expires."""
-
-        def forget() -> None:
-            gone = self._records.forget_seed(image_uuid)
-            if gone is not None:
-                extension, size_bytes = gone
-                self._store.delete_blocking(image_uuid, extension)
-                self._count(-size_bytes)
-
-        await asyncio.to_thread(forget)
+    def discard_seeds(self, image_uuids: Collection[str]) -> None:
+        """Remove the seed images of a task that is over. After a power cut they may be there again, until they expire.
+        Blocks.
+        """
+        if not image_uuids:
+            return
+        for image_uuid, extension, size_bytes in self._records.forget_seeds(image_uuids):
+            self._store.delete_blocking(image_uuid, extension)
+            self._count(-size_bytes)
 
     async def remove_expired(self) -> None:
         """Remove every picture whose time is over."""
@@ -302,24 +303,25 @@ class Pictures:
                 if name[:36] not in known:
                     await self._store.remove_file(name)
 
-    async def _bytes_of(
-        self, reference: StoredImage | InlineImage | RemoteImage, code: str, parameter: str, owner: str
-    ) -> bytes:
-        match reference:
-            case InlineImage():
-                return reference.data
+    def _bytes_of(self, reference: str, code: str, parameter: str, owner: str) -> bytes:
+        """The file of a picture that need not be fetched. Blocks."""
+        match parse_image_reference(reference):
+            case InlineImage(data=data):
+                return data
             case RemoteImage():
-                return await self.fetcher.fetch(reference.url)
-            case StoredImage():
-                stored = await asyncio.to_thread(self._use, reference.uuid, owner)
-                if stored is not None:
-                    try:
-                        return await self._store.get(stored.image_uuid, stored.extension)
-                    except ImageNotFound:
-                        pass
                 raise TaskError(
                     code,
-                    f"'{parameter}': there is no image {reference.uuid}; it may have expired or been deleted.",
+                    f"'{parameter}': a URL may have {SHORT_REFERENCE} characters at most.",
+                    parameter=parameter,
+                )
+            case StoredImage(uuid=image_uuid):
+                stored = self._use(image_uuid, owner)
+                if stored is not None:
+                    with contextlib.suppress(ImageNotFound):
+                        return self._store.get_blocking(stored.image_uuid, stored.extension)
+                raise TaskError(
+                    code,
+                    f"'{parameter}': there is no image {image_uuid}; it may have expired or been deleted.",
                     parameter=parameter,
                 )
 

@@ -213,6 +213,12 @@ class Workbench:
             remove_stray_checkpoints, self._checkpoints, except_names=names, age_s=STRAY_AGE_S
         )
 
+    def _discard(self, run: Run) -> None:
+        """Remove what a task that is over would have been run again from. Blocks."""
+        self._inputs.discard(run.record)
+        names = [job.checkpoint for job in run.jobs if job.checkpoint is not None]
+        remove_checkpoints(self._checkpoints, names)
+
     async def _work_on(
         self,
         run: Run,
@@ -266,9 +272,7 @@ class Workbench:
             await asyncio.to_thread(self._journal.begun_in_vain, record)
         else:
             # Only now: nobody has to wait for it.
-            await self._inputs.discard(record)
-            names = [job.checkpoint for job in run.jobs if job.checkpoint is not None]
-            await asyncio.to_thread(remove_checkpoints, self._checkpoints, names)
+            await asyncio.to_thread(self._discard, run)
 
 
 def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:

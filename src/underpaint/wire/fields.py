@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -73,6 +74,7 @@ class WireModel(BaseModel):
     unsupported: ClassVar[Mapping[str, str]] = UNSUPPORTED_OUTSIDE_INFERENCE
 
     @classmethod
+    @cache
     def wire_names(cls) -> tuple[str, ...]:
         """The names of the parameters this task acts on, in documented order."""
         return tuple(wire_name(attribute) for attribute in cls.model_fields)
