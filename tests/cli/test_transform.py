@@ -59,6 +59,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
         *("--fit", "cover", "--model", "civitai:1@2", "--seed", "9"),
         *("--mask", "mask.png", "--lora", "civitai:3@4=-0.5", "--lora", "civitai:5@6"),
         *("--vae", "civitai:7@8", "--embedding", "civitai:9@1=0.5", "--reference", "other.jpg"),
+        *("--refiner", "civitai:2@3", "--refiner-start", "0.7"),
     )
 
     assert painter.requests == [
@@ -82,6 +83,8 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "vae": "civitai:7@8",
             "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
             "embeddings": {"civitai:9@1": 0.5},
+            "refiner": "civitai:2@3",
+            "refiner_start": 0.7,
             "references": [Path("other.jpg")],
             "guides": [],
             "controls": [],

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 import underpaint
 from tests.checkpoints import EMBEDDED_CHECKPOINT
+from tests.checkpoints_xl import write_sdxl_checkpoint
 from tests.controlnets import write_controlnet
 from tests.diffusion.test_lora import networks_of
 from tests.embeddings import write_embedding
@@ -373,6 +374,36 @@ def test_maps_lay_out_what_is_painted(painter: Painter, photo: Image.Image, tmp_
         painter.transform(photo, "charcoal sketch", controls=[control] * 9)
     with pytest.raises(LookupError, match="not installed"):
         painter.transform(photo, "charcoal sketch", controls=[replace(control, model="civitai:38784@44716")])
+
+
+def test_a_refiner_takes_the_last_steps_over(painter: Painter, sdxl_checkpoint: Path, tmp_path: Path) -> None:
+    refining = write_sdxl_checkpoint(tmp_path / "refiner", refiner=True)
+    small = {"width_px": 128, "height_px": 128}
+    for air, folder in (("test:20@1", sdxl_checkpoint), ("test:21@1", refining)):
+        new = NewModel(air=air, source=str(folder), defaults=small)
+        painter.catalog.installed.add(describe(new))
+    wishes: dict[str, object] = {
+        "photo": None,
+        "prompt": "a red house",
+        "seed": 1,
+        "model": "test:20@1",
+        "steps": 4,
+    }
+    [alone], [refined] = painter.transform_many(
+        [wishes, {**wishes, "refiner": "test:21@1", "refiner_start": 0.5}]
+    )
+    assert difference(alone.image, refined.image) > 0.5
+    assert refined.parameters["refiner"] == {"model": "test:21@1", "startStep": 3}
+    for more, said in (
+        ({"model": EMBEDDED.air}, "goes with SDXL models only"),
+        ({"passes": [{}]}, "within one pass"),
+        ({"steps": 1}, "needs at least 2 steps"),
+        ({"refiner_start": 1.0}, "refiner_start must lie between"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            painter.transform_many([{**wishes, "refiner": "test:21@1", **more}])
+    with pytest.raises(LookupError, match="is no refiner"):
+        painter.transform_many([{**wishes, "refiner": "test:20@1"}])
 
 
 def test_embeddings_act_where_they_are_named(painter: Painter, photo: Image.Image, tmp_path: Path) -> None:

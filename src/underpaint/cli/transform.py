@@ -47,6 +47,8 @@ def transform(
     vae: str | None = None,
     lora: Annotated[list[str] | None, Parameter(negative=())] = None,
     embedding: Annotated[list[str] | None, Parameter(negative=())] = None,
+    refiner: str | None = None,
+    refiner_start: Annotated[float, Parameter(validator=Number(gte=0.01, lte=0.99))] = 0.8,
     edit: Annotated[bool, Parameter(negative=())] = False,
     reference: Annotated[list[Path] | None, Parameter(negative=())] = None,
     guide: Annotated[list[str] | None, Parameter(negative=())] = None,
@@ -90,6 +92,8 @@ def transform(
             can be given several times. By default the weight is 1.
         embedding: Identifier of a textual inversion embedding, with its weight like a LoRA's; can be given several
             times. It acts where its word stands in a prompt.
+        refiner: Identifier of a refiner, which takes the last steps over from an SDXL model.
+        refiner_start: Share of the steps before the refiner's.
         edit: The photo is what an editing model, such as FLUX.1 Kontext (runware:106@1), works after, and not what it
             begins with.
         reference: A further picture that an editing model works after; can be given several times.
@@ -139,6 +143,8 @@ def transform(
             vae=vae,
             loras=_weights(lora or []),
             embeddings=_weights(embedding or [], "--embedding"),
+            refiner=refiner,
+            refiner_start=refiner_start,
             references=[*([photo] if edit else []), *(reference or [])],
             guides=guides(guide or []),
             controls=controls(control or []),

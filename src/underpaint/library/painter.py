@@ -94,6 +94,8 @@ class Painter:
         references: Sequence[Photo] = (),
         controls: Sequence[Control] = (),
         embeddings: Mapping[str, float] | None = None,
+        refiner: str | None = None,
+        refiner_start: float = 0.8,
         passes: Sequence[Mapping[str, Any]] = (),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> list[Transformed]:
@@ -133,6 +135,8 @@ class Painter:
             controls: maps that the result is laid out by, and up to 8 ControlNets that read them.
             embeddings: weights, -4 to 4, of textual inversions by their AIR identifiers. Each acts where its word (its
                 trigger word, else the one in its file, else its name) stands in a prompt.
+            refiner: AIR identifier of a refiner, which takes the last steps over from an SDXL model; not with `passes`.
+            refiner_start: share of the steps before the refiner's, 0.01 to 0.99.
             passes: up to 20 passes, each from the latents that the one before left. Each is a mapping that may name
                 `strength`, `prompt`, `negative_prompt`, `steps`, `guidance_scale` and `scheduler`; what it leaves out
                 is the call's own. None for a single pass.

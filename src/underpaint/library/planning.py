@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
+from underpaint import wire
 from underpaint.catalog import Catalog, ModelEntry
 from underpaint.catalog.additions import additional_model
 from underpaint.catalog.download import local_files
@@ -38,6 +39,7 @@ from underpaint.studio.requests import (
     Wishes,
     control_traits,
     job_requests,
+    model_reference,
 )
 from underpaint.wire import (
     BLANK_PROMPT,
@@ -48,6 +50,7 @@ from underpaint.wire import (
     ControlMode,
     Outpaint,
     Pass,
+    TaskError,
 )
 from underpaint.wire.violations import first_violation
 
@@ -89,6 +92,8 @@ class Planner:
         references: Sequence[Photo] = (),
         controls: Sequence[Control] = (),
         embeddings: Mapping[str, float] | None = None,
+        refiner: str | None = None,
+        refiner_start: float = 0.8,
         passes: Sequence[Mapping[str, Any]] = (),
         **rest: Any,
     ) -> tuple[ModelEntry, tuple[messages.JobRequest, ...]]:
@@ -126,6 +131,7 @@ class Planner:
             strength=(strength, 0, 1),
             seed=(seed, 1, LARGEST_SEED),
             mask_margin=(mask_margin, 32, 128),
+            refiner_start=(refiner_start, 0.01, 0.99),
             **_ranges(rest),
         )
         prompts = [prompt, rest.get("negative_prompt") or ""]
@@ -145,6 +151,7 @@ class Planner:
             references=seen,
             controls=self._controls(controls, entry, (width_px, height_px), fit),
             embeddings=self._embeddings(embeddings or {}, entry, prompts),
+            refiner=None if refiner is None else self._refiner(refiner, refiner_start, entry, rest, own),
             passes=own,
             **rest,
         )
@@ -175,6 +182,21 @@ class Planner:
         _check_ranges(loras=(weight, -4, 4))
         entry, location = additional_model(self._catalog, air, "lora", checkpoint=checkpoint)
         return messages.Addition(air=entry.air, location=location, weight=weight)
+
+    def _refiner(
+        self, air: str, start: float, entry: ModelEntry, rest: Mapping[str, Any], passes: Sequence[Pass]
+    ) -> messages.Refiner:
+        if "refiner" not in FAMILY_OF_ARCHITECTURE[entry.architecture].types:
+            raise ValueError(f"refiner goes with SDXL models only, and {entry.air} is {entry.architecture}")
+        if passes:
+            raise ValueError("refiner takes over within one pass; leave passes out")
+        found = self._catalog.resolve(air, as_refiner=True)
+        asked = wire.Refiner(model=found.air, start_step_percentage=round(100 * start))
+        try:
+            before = asked.steps_before(rest.get("steps") or entry.defaults.steps)
+        except TaskError as refusal:
+            raise ValueError(refusal.message) from None
+        return messages.Refiner(model=model_reference(found, local_files(found)), start_step=before)
 
     def _references(self, photos: Sequence[Photo], checkpoint: ModelEntry) -> tuple[messages.Picture, ...]:
         most = FAMILY_OF_ARCHITECTURE[checkpoint.architecture].reference_images

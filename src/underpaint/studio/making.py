@@ -4,14 +4,11 @@ from collections.abc import Sequence
 
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.strength import steps_to_run
-from underpaint.engine.messages import Addition, DeepCache, Finished, JobRequest, Pass
+from underpaint.engine.messages import Addition, DeepCache, Finished, JobRequest, Pass, Refiner
 from underpaint.version import __version__
-from underpaint.wire import Refiner
 
 
-def picture_parameters(
-    job: JobRequest, entry: ModelEntry, finished: Finished, *, refiner: Refiner | None = None
-) -> dict[str, object]:
+def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -> dict[str, object]:
     """The parameters that make the picture again, with Underpaint's version."""
     transformed = (
         {}
@@ -23,7 +20,7 @@ def picture_parameters(
         **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
         **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),
-        **({"refiner": _refiner(job, refiner)} if refiner else {}),
+        **({"refiner": _refiner(job.refiner)} if job.refiner else {}),
         **({"vae": job.vae.air} if job.vae else {}),
         **({"lora": _weighted(job.loras)} if job.loras else {}),
         **({"embeddings": _weighted(job.embeddings)} if job.embeddings else {}),
@@ -60,8 +57,8 @@ def _shortcuts(cache: DeepCache) -> dict[str, object]:
     return {"deepCache": True, "deepCacheInterval": cache.interval, "deepCacheBranchId": cache.branch}
 
 
-def _refiner(job: JobRequest, refiner: Refiner) -> dict[str, object]:
-    return {"model": refiner.model, "startStep": refiner.steps_before(job.steps) + 1}
+def _refiner(refiner: Refiner) -> dict[str, object]:
+    return {"model": refiner.model.name, "startStep": refiner.start_step + 1}
 
 
 def _ip_adapters(job: JobRequest) -> list[dict[str, object]]:

@@ -52,7 +52,7 @@ class Outcomes:
         assert job.safety_check is None or finished.unsafe is not None, "it was asked for"
         parameters = None
         if self._embed_parameters:
-            parameters = picture_parameters(job, entry, finished, refiner=task.refiner)
+            parameters = picture_parameters(job, entry, finished)
         return await asyncio.to_thread(self._store, run, position, finished, task, parameters, seed=job.seed)
 
     async def guide_image(
