@@ -67,6 +67,11 @@ class Settings(BaseModel):
         description="Precision; auto is float16 on a GPU and float32 on a CPU, where OpenVINO computes in bfloat16 if "
         "the processor does and the model bears it.",
     )
+    cpu_offload: bool = Field(
+        False,
+        description="Whether text encoders, denoising model and VAE wait in main memory and are on the GPU only while "
+        "they compute: for models that do not fit there as a whole. Slower.",
+    )
     executor: Literal["auto", "eager", "openvino"] = Field(
         "auto",
         description="What runs the passes of Stable Diffusion and SDXL: PyTorch as it is (eager), or OpenVINO, which "

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPicture, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError
+from underpaint.diffusion.placement import bring, placed, taking_turns, turns_of
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.tiling import in_tiles
 
@@ -38,7 +39,7 @@ class Autoencoder:
             device: where it goes.
             dtype: its precision; None for the one that it has.
         """
-        self._vae: Any = vae.to(device, dtype).to(memory_format=torch.channels_last).eval()
+        self._vae: Any = placed(vae.to(dtype), device).to(memory_format=torch.channels_last).eval()
         self._device = device
         self._dtype: torch.dtype = self._vae.dtype
         config = vae.config
@@ -69,7 +70,8 @@ class Autoencoder:
             raise ModelLoadError(
                 f"{location.name} cannot be used as the VAE of this model: {failure}"
             ) from failure
-        return Autoencoder(vae, device=self._device, dtype=self._dtype)
+        with taking_turns(turns_of(self._vae)):
+            return Autoencoder(vae, device=self._device, dtype=self._dtype)
 
     @torch.inference_mode()
     def encode(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
@@ -99,6 +101,7 @@ class Autoencoder:
 
     def _encode_whole(self, pixels: Tensor) -> Tensor:
         """(1, channels, ...), or with a distribution (1, 2 x channels, ...): means, then standard deviations."""
+        bring(self._vae)
         encoded = self._vae.encode(
             pixels.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
         )
@@ -109,6 +112,7 @@ class Autoencoder:
         return latents
 
     def _decode_whole(self, latents: Tensor) -> Tensor:
+        bring(self._vae)
         scaled = (latents / self._scale + self._center).to(self._device, self._dtype)
         decoded: Tensor = self._vae.decode(
             scaled.contiguous(memory_format=torch.channels_last), return_dict=False

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPrompt
+from underpaint.diffusion.placement import bring, placed
 from underpaint.diffusion.prompt_weighting import PromptWeighting, compel_hidden_states, weighted_fragments
 from underpaint.diffusion.textual_inversion import NewWord, Vocabulary
 
@@ -35,7 +36,7 @@ class ClipText:
             pooled: where it puts what it pools, if it does.
         """
         self._tokenizer = tokenizer
-        self._encoder: Any = encoder.to(device).eval()
+        self._encoder: Any = placed(encoder, device).eval()
         self._device = device
         self._penultimate = penultimate
         self._pooled_name = pooled
@@ -67,6 +68,7 @@ class ClipText:
         Raises:
             PromptSyntaxError: the prompt breaks the rules of its syntax.
         """
+        bring(self._encoder)
         prompt = self._vocabulary.marked(prompt)
         if weighting == "compel":
             hidden = compel_hidden_states(

@@ -25,6 +25,7 @@ from underpaint.diffusion.flux_lora import load_flux_lora
 from underpaint.diffusion.loading import loading
 from underpaint.diffusion.lora import Lora, Loras, adapted
 from underpaint.diffusion.masking import FAINTEST, Mask
+from underpaint.diffusion.placement import bring, placed
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 from underpaint.diffusion.redux import Redux, SiglipEncoder, load_redux
 from underpaint.diffusion.t5_text import T5Text
@@ -41,7 +42,7 @@ class Flux:
     encodes_from_noise = True
 
     def __init__(self, pipeline: Any, *, device: torch.device) -> None:
-        self._transformer: Any = pipeline.transformer.to(device).eval()
+        self._transformer: Any = placed(pipeline.transformer, device).eval()
         self._guided = bool(self._transformer.config.guidance_embeds)
         self._clip = ClipText(
             pipeline.tokenizer, pipeline.text_encoder, device=device, pooled="pooler_output"
@@ -165,6 +166,7 @@ class Flux:
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:
         """See `Family.predict`."""
+        bring(self._transformer)
         taken = [row.latents if row.beside is None else torch.cat([row.latents, row.beside]) for row in rows]
         latents = torch.stack(taken)
         height, width = (side // PATCH for side in latents.shape[-2:])

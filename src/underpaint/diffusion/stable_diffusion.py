@@ -27,6 +27,7 @@ from underpaint.diffusion.loading import PipelineLayout, load_pipeline
 from underpaint.diffusion.lora import Lora, Loras, adapted, load_lora
 from underpaint.diffusion.masking import Mask, latent_mask
 from underpaint.diffusion.openvino_unet import OpenVinoUnet
+from underpaint.diffusion.placement import bring, placed
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 from underpaint.diffusion.textual_inversion import NewWord, TextualInversion, load_inversion
 
@@ -46,7 +47,7 @@ class StableDiffusion:
 
     def __init__(self, pipeline: Any, *, device: torch.device) -> None:
         self._text = self._load_text(pipeline, device)
-        self._unet: Any = pipeline.unet.to(device).to(memory_format=torch.channels_last).eval()
+        self._unet: Any = placed(pipeline.unet, device).to(memory_format=torch.channels_last).eval()
         self.compiled: OpenVinoUnet | None = None
         self._autoencoder = self._load_autoencoder(pipeline, device)
         encoders = {name: getattr(pipeline, name) for name in self.layout.text_encoders}
@@ -113,14 +114,17 @@ class StableDiffusion:
 
     def load_lora(self, location: Path) -> Lora:
         """See `TakesLoras.load_lora`."""
+        bring(self._unet, *self._text_networks.values())
         return load_lora(location, {"unet": self._unet, **self._text_networks})
 
     def load_inversion(self, location: Path) -> TextualInversion:
         """See `TakesEmbeddings.load_inversion`."""
+        bring(*self._text_networks.values())
         return load_inversion(location, self._text_networks)
 
     def load_ip_adapter(self, location: Path) -> IPAdapter:
         """See `TakesImagePrompts.load_ip_adapter`."""
+        bring(self._unet)
         return load_ip_adapter(location, self._unet)
 
     def load_image_encoder(self, folder: Path) -> ImageEncoder:
@@ -129,6 +133,7 @@ class StableDiffusion:
 
     def load_controlnet(self, location: Path, *, pools: bool) -> ControlNet:
         """See `TakesControls.load_controlnet`."""
+        bring(self._unet)
         return load_controlnet(location, self._unet, pools=pools)
 
     def require_fitting(self, controlnet: ControlNet) -> None:
@@ -169,6 +174,7 @@ class StableDiffusion:
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:
         """See `Family.predict`."""
+        bring(self._unet)
         inputs = self._inputs(rows)
         added = residuals(
             [row.controls for row in rows], negative=[row.negative for row in rows], inputs=inputs

@@ -19,6 +19,7 @@ from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, 
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.loading import loading
 from underpaint.diffusion.masking import Mask
+from underpaint.diffusion.placement import bring, placed
 from underpaint.diffusion.prompt_weighting import PromptWeighting
 from underpaint.diffusion.stable_diffusion_3_loading import load_stable_diffusion_3
 from underpaint.diffusion.t5_text import T5Text
@@ -33,7 +34,7 @@ class StableDiffusion3:
     sees_mask = sees_map = encodes_from_noise = False
 
     def __init__(self, pipeline: Any, *, device: torch.device) -> None:
-        self._transformer: Any = pipeline.transformer.to(device).eval()
+        self._transformer: Any = placed(pipeline.transformer, device).eval()
         self._clips = [
             ClipText(tokenizer, encoder, device=device, penultimate=True)
             for tokenizer, encoder in (
@@ -136,6 +137,7 @@ class StableDiffusion3:
     @torch.inference_mode()
     def predict(self, rows: Sequence[Row]) -> Tensor:
         """See `Family.predict`."""
+        bring(self._transformer)
         predicted: Tensor = self._transformer(
             hidden_states=torch.stack([row.latents for row in rows]).to(self._device, self._dtype),
             timestep=torch.tensor([row.timestep for row in rows], dtype=torch.float32, device=self._device),

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.placement import bring, placed
 from underpaint.diffusion.prompt_weighting import weighted_fragments
 
 
@@ -21,7 +22,7 @@ class T5Text:
             tokens: the length that the family was trained on, to which shorter prompts are padded.
         """
         self._tokenizer = tokenizer
-        self._encoder: Any = encoder.to(device).eval()
+        self._encoder: Any = placed(encoder, device).eval()
         self._device = device
         self._tokens = tokens
 
@@ -34,6 +35,7 @@ class T5Text:
             weighted: whether it is in the notation of `sdEmbeds`; the hidden states of each word are multiplied by its
                 weight.
         """
+        bring(self._encoder)
         words: list[int] = []
         weights: list[float] = []
         for text, weight in weighted_fragments(prompt) if weighted else [(prompt, 1.0)]:

@@ -1,8 +1,13 @@
 """Where and in which precision the engine computes."""
 
+import logging
 from typing import Literal
 
 import torch
+
+from underpaint.diffusion.placement import Turns
+
+log = logging.getLogger(__name__)
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -25,3 +30,11 @@ def choose_dtype(
     if wanted != "auto":
         return _DTYPES[wanted]
     return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def choose_turns(wanted: bool, device: torch.device) -> Turns | None:
+    """How the networks of models share the device; None where all stay on it, as on a CPU they always do."""
+    if wanted and device.type == "cpu":
+        log.warning("cpu_offload is for GPUs: models are in main memory anyway")
+        return None
+    return Turns(device) if wanted else None

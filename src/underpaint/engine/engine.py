@@ -17,7 +17,7 @@ from underpaint.diffusion.openvino_unet import CompiledPassFailed
 from underpaint.diffusion.prompt_weighting import PromptSyntaxError
 from underpaint.engine.additions import LoadedAdditions
 from underpaint.engine.checkpoints import Checkpoints
-from underpaint.engine.device import choose_device, choose_dtype
+from underpaint.engine.device import choose_device, choose_dtype, choose_turns
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
 from underpaint.engine.executors import Executors, compiled_precision, precision_name
@@ -87,6 +87,7 @@ class Engine:
         self._checkpoint_interval_s = options.checkpoint_interval_s
         self._models = LoadedModels(
             device=self.device,
+            turns=choose_turns(options.cpu_offload, self.device),
             form_of=self._executors.weights_of,
             compile=self._executors.take,
             give_up=self._executors.give_up,
@@ -344,9 +345,11 @@ class Engine:
         started_s = time.monotonic()
         # One with shortcuts takes less than a whole one of its size.
         if (rows[0].deep is None or rows[0].deep.due) and self._memory.tells_more(job.model, **size):
+            moves = self._models.moves
             with peak_of(self.device) as peak:
                 predicted = model.predict(rows)
-            if peak.bytes is not None:
+            # Weights that came meanwhile are not what a pass takes.
+            if peak.bytes is not None and self._models.moves == moves:
                 self._memory.record(job.model, **size, peak_bytes=peak.bytes)
         else:
             predicted = model.predict(rows)

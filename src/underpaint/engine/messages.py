@@ -354,6 +354,8 @@ class EngineOptions:
     models_bytes: int | None = None
     """Memory for the weights of models and ControlNets; None for half of what the device has. One model is always
     loaded."""
+    cpu_offload: bool = False
+    """Whether the networks of models wait in main memory, and come to the device for as long as they compute."""
     executor: Literal["auto", "eager", "openvino"] = "eager"
     """What runs the passes, where it can: PyTorch as it is, or OpenVINO on a CPU. "auto" takes OpenVINO on x86-64, and
     where there is memory for a second form of the weights beside everything else."""

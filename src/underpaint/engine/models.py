@@ -13,6 +13,7 @@ import torch
 
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, ModelLoadError
+from underpaint.diffusion.placement import Turns, taking_turns
 from underpaint.engine.memory import free_bytes, readable, release_memory, total_bytes
 from underpaint.engine.messages import ModelReference
 from underpaint.engine.weights import WeightsForm, controlnet_bytes, weights_bytes
@@ -32,6 +33,7 @@ class LoadedModels:
         self,
         *,
         device: torch.device,
+        turns: Turns | None = None,
         form_of: Callable[[str], WeightsForm],
         budget_bytes: int | None = None,
         compile: Callable[[Family, ModelReference, int], None] = lambda model, reference, size: None,
@@ -43,6 +45,7 @@ class LoadedModels:
 
         Args:
             device: where they go.
+            turns: by which their networks come there, from main memory, which then counts; None for all that stay.
             form_of: how the weights of models of an architecture are held.
             budget_bytes: of all their weights; a model that alone takes more stays alone. None for half of what the
                 device has.
@@ -52,9 +55,12 @@ class LoadedModels:
             on_shortage: called before one has to go because nothing is free; says whether it has freed something.
         """
         self._device = device
+        self._turns = turns
+        self._memory = device if turns is None else torch.device("cpu")
+        """Where weights that do not compute are."""
         self._form_of = form_of
         self._budget_bytes = (
-            int(total_bytes(device) * DEFAULT_SHARE) if budget_bytes is None else budget_bytes
+            int(total_bytes(self._memory) * DEFAULT_SHARE) if budget_bytes is None else budget_bytes
         )
         self._compile = compile
         self._give_up = give_up
@@ -75,6 +81,11 @@ class LoadedModels:
     def loaded(self, reference: ModelReference) -> Family | None:
         """The model if it is in memory. Does not count as use."""
         return self._models.get(reference)
+
+    @property
+    def moves(self) -> int:
+        """How often a network has come to the device by turns."""
+        return 0 if self._turns is None else self._turns.moves
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,9 +119,10 @@ class LoadedModels:
         started = time.monotonic()
         family = FAMILY_OF_ARCHITECTURE[reference.architecture].load_class()
         try:
-            model = family.load(
-                reference.location, config=reference.config, device=self._device, dtype=form.dtype
-            )
+            with taking_turns(self._turns):
+                model = family.load(
+                    reference.location, config=reference.config, device=self._device, dtype=form.dtype
+                )
         except (torch.OutOfMemoryError, MemoryError) as failure:
             raise _out_of_memory(reference.location, size) from failure
         log.info(
@@ -181,7 +193,7 @@ class LoadedModels:
                 if not self._droppable:
                     break
                 self._drop(self._droppable[0])
-        while (free := free_bytes(self._device)) < size:
+        while (free := free_bytes(self._memory)) < size:
             if self._on_shortage():
                 gc.collect()
                 release_memory(self._device)

@@ -14,6 +14,7 @@ def engine_options(settings: Settings, *, preload: ModelReference | None = None)
     return EngineOptions(
         device=settings.device,
         dtype=settings.dtype,
+        cpu_offload=settings.cpu_offload,
         executor=settings.executor,
         compiled=settings.data_dir / COMPILED,
         compiled_bytes=settings.compiled_bytes,
