@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from underpaint.diffusion.family import ModelLoadError
 from underpaint.diffusion.lora_names import other_method
+from underpaint.diffusion.placement import device_of
 from underpaint.diffusion.quiet import quiet_libraries
 
 
@@ -271,7 +272,7 @@ def fitted(name: str, module: nn.Module, down: Tensor, up: Tensor) -> LowRank:
     if (tuple(down.shape), tuple(up.shape)) != shapes:
         found = " and ".join("x".join(map(str, half.shape)) for half in (down, up))
         raise ValueError(f"{name} has another shape there ({found})")
-    down, up = (half.to(module.weight.device, module.weight.dtype) for half in (down, up))
+    down, up = (half.to(device_of(module), module.weight.dtype) for half in (down, up))
     if not bool(torch.isfinite(down).all() and torch.isfinite(up).all()):
         raise ValueError(f"{name} has values that are not numbers in {module.weight.dtype}")
     return LowRank(down=down, up=up)

@@ -20,14 +20,15 @@ class Turns:
 
     def __init__(self, device: torch.device) -> None:
         """Begin with an empty device."""
-        self._device = device
+        self.device = device
         self._there: weakref.WeakSet[Any] = weakref.WeakSet()
         self.moves = 0
         """How often a network came."""
 
     def admit(self, network: Any) -> Any:
         """A network of torch's that will wait in main memory from now on."""
-        _TURNS_OF[network] = self
+        for part in network.modules():
+            _TURNS_OF[part] = self
         return network.to(_MAIN_MEMORY)
 
     def bring(self, *networks: Any) -> None:
@@ -37,7 +38,7 @@ class Turns:
             self._there.discard(other)
         for network in networks:
             if network not in self._there:
-                network.to(self._device)
+                network.to(self.device)
                 self._there.add(network)
                 self.moves += 1
 
@@ -69,6 +70,13 @@ def placed(network: Any, device: torch.device) -> Any:
 def turns_of(network: Any) -> Turns | None:
     """Those that a network takes; None for one that has its place for good."""
     return _TURNS_OF.get(network)
+
+
+def device_of(layer: Any) -> torch.device:
+    """Where a layer computes, wherever it is at present; what is added to it belongs there."""
+    turns = _TURNS_OF.get(layer)
+    device: torch.device = layer.weight.device if turns is None else turns.device
+    return device
 
 
 def bring(*networks: Any) -> None:

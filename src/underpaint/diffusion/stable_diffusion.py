@@ -114,7 +114,6 @@ class StableDiffusion:
 
     def load_lora(self, location: Path) -> Lora:
         """See `TakesLoras.load_lora`."""
-        bring(self._unet, *self._text_networks.values())
         return load_lora(location, {"unet": self._unet, **self._text_networks})
 
     def load_inversion(self, location: Path) -> TextualInversion:
