@@ -1,5 +1,6 @@
 """Put the trained parts together as a diffusers Stable Diffusion folder in half precision."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import TypeVar
@@ -88,6 +89,7 @@ def export_model(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipeline.save_pretrained(partial, safe_serialization=True)
+    forget_paths(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
@@ -96,6 +98,15 @@ def export_model(
 def replace_autoencoder(folder: Path, autoencoder: AutoencoderTiny) -> None:
     """Put another autoencoder into a model folder; its encoder must be the one that the denoiser was trained with."""
     half(autoencoder, AutoencoderTiny.from_config(autoencoder.config)).save_pretrained(folder / "vae")
+    forget_paths(folder)
+
+
+def forget_paths(folder: Path) -> None:
+    """Take out of the configurations where on the trainer's machine the parts were loaded from."""
+    for path in folder.rglob("*config.json"):
+        config = json.loads(path.read_text())
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def half(trained: Model, copy: Model) -> Model:

@@ -63,6 +63,8 @@ def test_what_comes_out_is_a_model_that_stock_diffusers_runs(
     assert made.shape == (64, 64, 3)
     assert np.array_equal(made, again)
     assert sum(p.stat().st_size for p in model.rglob("*.safetensors")) < 6e6
+    for config in model.rglob("*.json"):
+        assert str(trained) not in config.read_text(), "where it was trained is nobody's business"
 
 
 def test_the_decoder_is_trained_on_against_the_same_encoder(trained: Path) -> None:
