@@ -210,7 +210,7 @@ def main() -> None:
             for seed, reference in (("base64", seed_image), ("uploaded", uploaded["imageUUID"])):
                 task = {
                     "taskType": "imageInference",
-                    "model": "underpaint:1@1",
+                    "model": "underpaint:1@2",
                     "positivePrompt": "a house by the sea, watercolor",
                     "seedImage": reference,
                     "strength": 0.8,

@@ -84,18 +84,18 @@ def test_a_wrong_setting_is_named_together_with_its_origin(
 @pytest.mark.parametrize(
     "written",
     [
-        "runware:101@1=underpaint:1@1,civitai:1@2=underpaint:1@1",
-        ["runware:101@1=underpaint:1@1", "civitai:1@2=underpaint:1@1"],
-        {"runware:101@1": "underpaint:1@1", "civitai:1@2": "underpaint:1@1"},
-        " runware:101@1 = underpaint:1@1 , civitai:1@2=underpaint:1@1, ",
+        "runware:101@1=underpaint:1@2,civitai:1@2=underpaint:1@2",
+        ["runware:101@1=underpaint:1@2", "civitai:1@2=underpaint:1@2"],
+        {"runware:101@1": "underpaint:1@2", "civitai:1@2": "underpaint:1@2"},
+        " runware:101@1 = underpaint:1@2 , civitai:1@2=underpaint:1@2, ",
     ],
 )
 def test_aliases_can_be_written_as_text_list_or_table(tmp_path: Path, written: object) -> None:
     effective = load_settings({"alias": written}, environ={}, working_dir=tmp_path)
 
     assert effective.settings.alias == {
-        "runware:101@1": "underpaint:1@1",
-        "civitai:1@2": "underpaint:1@1",
+        "runware:101@1": "underpaint:1@2",
+        "civitai:1@2": "underpaint:1@2",
     }
 
 

@@ -57,7 +57,7 @@ class Settings(BaseModel):
         description="Model identifiers to answer with other models, as AIR=AIR; several are separated by commas.",
     )
     default_model: str = Field(
-        "underpaint:1@1", description="Model of the command line and of the Python library."
+        "underpaint:1@2", description="Model of the command line and of the Python library."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run; auto takes CUDA, then Apple's MPS, then the CPU."

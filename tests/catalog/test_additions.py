@@ -44,7 +44,7 @@ def test_one_that_is_not_here_says_how_it_gets_here(catalog: Catalog) -> None:
 
 def test_one_for_another_architecture_is_refused(catalog: Catalog, tmp_path: Path) -> None:
     install(catalog, write_safetensors(tmp_path / "style.safetensors", lora_shapes("sdxl")))
-    with pytest.raises(CatalogError, match=r"is for sdxl, and underpaint:1@1 .* is sd1x"):
+    with pytest.raises(CatalogError, match=r"is for sdxl, and underpaint:1@2 .* is sd1x"):
         additional_model(catalog, "test:1@1", "lora", checkpoint=EMBEDDED)
 
 

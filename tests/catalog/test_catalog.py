@@ -43,10 +43,19 @@ def install_hub_model(data_dir: Path, air: str, architecture: str) -> None:
 
 def test_the_embedded_model_is_always_there(tmp_path: Path) -> None:
     (tmp_path / "models.json").write_text("damaged")
-    entry = catalog(tmp_path).resolve("underpaint:1@1")
+    entry = catalog(tmp_path).resolve("underpaint:1@2")
     assert entry is EMBEDDED
     assert entry.files is not None
     assert (Path(entry.files.location) / "MODEL_CARD.md").is_file()
+
+
+def test_an_embedded_model_of_an_earlier_release_is_refused_with_the_name_of_its_successor(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UnknownModel, match=r"underpaint:1@2 has taken its place.*--alias"):
+        catalog(tmp_path).resolve("underpaint:1@1")
+    aliases = {"underpaint:1@1": EMBEDDED.air}
+    assert catalog(tmp_path, aliases).resolve("underpaint:1@1") is EMBEDDED
 
 
 def test_an_installed_model_resolves_in_either_form_of_its_identifier(tmp_path: Path) -> None:
@@ -59,13 +68,13 @@ def test_an_installed_model_resolves_in_either_form_of_its_identifier(tmp_path: 
 
 
 def test_an_alias_answers_with_the_target_and_its_defaults(tmp_path: Path) -> None:
-    assert catalog(tmp_path, {"runware:101@1": "underpaint:1@1"}).resolve("runware:101@1") is EMBEDDED
+    assert catalog(tmp_path, {"runware:101@1": "underpaint:1@2"}).resolve("runware:101@1") is EMBEDDED
 
 
 def test_aliases_can_be_chained_and_be_any_text(tmp_path: Path) -> None:
     aliases = {"bfl-flux-1-dev": "runware:101@1", "runware:101@1": "urn:air:x:checkpoint:civitai:7@8"}
     install(tmp_path, "civitai:7@8")
-    server = catalog(tmp_path, aliases | {"civitai:7@8": "underpaint:1@1"})
+    server = catalog(tmp_path, aliases | {"civitai:7@8": "underpaint:1@2"})
     assert server.resolve("bfl-flux-1-dev") is EMBEDDED
     assert catalog(tmp_path, aliases).resolve("bfl-flux-1-dev").air == "civitai:7@8"
 
@@ -186,10 +195,10 @@ def test_a_damaged_list_is_an_error_for_other_models(tmp_path: Path) -> None:
 def test_the_list_has_the_embedded_model_the_installed_ones_and_the_aliases(tmp_path: Path) -> None:
     install(tmp_path, "test:1@1")
     install_hub_model(tmp_path, "test:2@1", "qwen_image")
-    server = catalog(tmp_path, {"runware:101@1": "underpaint:1@1", "runware:100@1": "test:9@9"})
+    server = catalog(tmp_path, {"runware:101@1": "underpaint:1@2", "runware:100@1": "test:9@9"})
     entries = {entry.air: entry for entry in server.list()}
-    assert list(entries) == ["underpaint:1@1", "test:1@1", "test:2@1", "runware:101@1"]
-    assert entries["runware:101@1"].comment.startswith("Alias: underpaint:1@1 answers to it.")
+    assert list(entries) == ["underpaint:1@2", "test:1@1", "test:2@1", "runware:101@1"]
+    assert entries["runware:101@1"].comment.startswith("Alias: underpaint:1@2 answers to it.")
     assert entries["runware:101@1"].files == EMBEDDED.files
     problems = {air for air, entry in entries.items() if server.problem(entry) is not None}
     assert problems == {"test:2@1"}
@@ -199,16 +208,16 @@ def test_search_finds_only_what_a_request_could_name_now(tmp_path: Path) -> None
     install(tmp_path, "test:1@1")
     install(tmp_path, "test:2@1").unlink()
     install_hub_model(tmp_path, "test:3@1", "qwen_image")
-    server = catalog(tmp_path, {"runware:101@1": "underpaint:1@1"})
+    server = catalog(tmp_path, {"runware:101@1": "underpaint:1@2"})
     total, found = server.search(SearchQuery())
-    assert (total, {entry.air for entry in found}) == (3, {"underpaint:1@1", "test:1@1", "runware:101@1"})
+    assert (total, {entry.air for entry in found}) == (3, {"underpaint:1@2", "test:1@1", "runware:101@1"})
     for entry in found:
         assert server.resolve(entry.air).files == entry.files
 
 
 def test_an_alias_hides_the_model_of_the_same_identifier(tmp_path: Path) -> None:
     install(tmp_path, "test:1@1", name="Hidden")
-    server = catalog(tmp_path, {"test:1@1": "underpaint:1@1"})
+    server = catalog(tmp_path, {"test:1@1": "underpaint:1@2"})
     assert [entry.name for entry in server.list()] == ["Underpaint", "Underpaint"]
 
 

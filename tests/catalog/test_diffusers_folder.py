@@ -14,7 +14,7 @@ from .weights import write_folder, write_json, write_safetensors
 
 
 def test_the_embedded_model_is_a_complete_folder() -> None:
-    assert inspect_folder(checkpoint_dir("1@1")) == Contents(
+    assert inspect_folder(checkpoint_dir("1@2")) == Contents(
         category="checkpoint", architecture="sd1x", type="base"
     )
 

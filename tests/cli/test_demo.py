@@ -16,7 +16,7 @@ def test_the_demo_writes_every_picture_and_one_sheet(run: Run, folder: Path, pai
     pictures = {path.name for path in (folder / "out").iterdir()}
     assert len(pictures) == 21
     assert {"sheet.jpg", "charcoal-0.3.png", "neon-0.9.png"} <= pictures
-    assert {request["model"] for request in painter.requests} == {"underpaint:1@1"}
+    assert {request["model"] for request in painter.requests} == {"underpaint:1@2"}
 
 
 def test_the_demo_can_be_run_again(run: Run, painter: FakePainter) -> None:

@@ -17,13 +17,13 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def checkpoint() -> str:
-    return str(checkpoint_dir("1@1"))
+    return str(checkpoint_dir("1@2"))
 
 
 def test_the_embedded_model_is_always_there(run: Run) -> None:
     [model] = json.loads(run("models", "list", "--json").output)
 
-    assert (model["air"], model["problem"]) == ("underpaint:1@1", None)
+    assert (model["air"], model["problem"]) == ("underpaint:1@2", None)
 
 
 def test_a_model_is_added_shown_and_removed(run: Run, checkpoint: str) -> None:
@@ -75,14 +75,14 @@ def test_a_known_model_that_is_not_here_comes_with_its_installation(run: Run) ->
 
 
 def test_a_model_is_shown_line_by_line(run: Run) -> None:
-    lines = run("models", "show", "underpaint:1@1").output.splitlines()
+    lines = run("models", "show", "underpaint:1@2").output.splitlines()
 
-    assert lines[0].split() == ["air", "underpaint:1@1"]
+    assert lines[0].split() == ["air", "underpaint:1@2"]
     assert any(line.startswith("default steps") for line in lines)
 
 
 def test_aliases_are_listed(run: Run) -> None:
-    outcome = run("models", "list", "--alias", "runware:101@1=underpaint:1@1")
+    outcome = run("models", "list", "--alias", "runware:101@1=underpaint:1@2")
 
     assert "runware:101@1" in outcome.output
 
@@ -95,10 +95,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     def fetch(repository: str, name: str, **_: object) -> str:
         asked.append(repository)
-        return str(checkpoint_dir("1@1") / name)
+        return str(checkpoint_dir("1@2") / name)
 
     def snapshot(_repository: str, **_: object) -> str:
-        return str(shutil.copytree(checkpoint_dir("1@1"), fetched, dirs_exist_ok=True))
+        return str(shutil.copytree(checkpoint_dir("1@2"), fetched, dirs_exist_ok=True))
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
     monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda _repository, **_: [])

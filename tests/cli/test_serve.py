@@ -22,7 +22,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 def test_options_reach_the_server(run: Run, served: list[Settings]) -> None:
     outcome = run(
         *("serve", "--host", "0.0.0.0", "--port", "9000", "--log-format", "json", "--fetch-allow-private"),
-        *("--alias", "runware:101@1=underpaint:1@1", "--alias", "runware:100@1=underpaint:1@1"),
+        *("--alias", "runware:101@1=underpaint:1@2", "--alias", "runware:100@1=underpaint:1@2"),
         *("--fetch-allowed-hosts", "a.example", "--fetch-allowed-hosts", "b.example"),
     )
 
@@ -30,7 +30,7 @@ def test_options_reach_the_server(run: Run, served: list[Settings]) -> None:
     [settings] = served
     assert (settings.host, settings.port, settings.log_format) == ("0.0.0.0", 9000, "json")
     assert settings.fetch_allow_private is True
-    assert settings.alias == {"runware:101@1": "underpaint:1@1", "runware:100@1": "underpaint:1@1"}
+    assert settings.alias == {"runware:101@1": "underpaint:1@2", "runware:100@1": "underpaint:1@2"}
     assert settings.fetch_allowed_hosts == ("a.example", "b.example")
 
 

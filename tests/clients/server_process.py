@@ -67,7 +67,7 @@ class ServerProcess:
         self.port = self.port or unused_port()
         command = underpaint(
             "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data_folder),
-            "--alias", "runware:101@1=underpaint:1@1",
+            "--alias", "runware:101@1=underpaint:1@2",
         )  # fmt: skip
         with (self.folder / "server.log").open("wb") as log:
             self.process = subprocess.Popen(

@@ -145,7 +145,7 @@ def test_finds_the_embedded_model(report: Report) -> None:
     found = report.outcome("model_search")
 
     assert found["totalResults"] == len(found["results"]) >= 1
-    embedded = next(model for model in found["results"] if model["air"] == "underpaint:1@1")
+    embedded = next(model for model in found["results"] if model["air"] == "underpaint:1@2")
     assert embedded["category"] == "checkpoint"
     assert isinstance(embedded["tags"], list)
     assert embedded["private"] is False

@@ -103,7 +103,9 @@ def test_a_picture_of_no_more_pixels_than_a_tile_goes_through_whole(
 
     monkeypatch.setattr(autoencoder_module, "in_tiles", refuse)
     monkeypatch.setattr(autoencoder_module, "TILE_PX", 512)
-    assert embedded.encode_picture(wide_photo).mean.shape == (1, 16, 48, 80)
+    assert embedded.encode_picture(wide_photo).mean.shape == embedded.latent_shape(
+        width_px=640, height_px=384
+    )
     with pytest.raises(AssertionError):
         embedded.encode_picture(wide_photo.repeat(2, axis=0))
 
@@ -133,7 +135,7 @@ def test_where_memory_does_not_suffice_tiles_become_smaller(
     with monkeypatch.context() as patch:
         patch.setattr(embedded._autoencoder._vae, "decode", with_room_for(32))
         decoded = embedded.decode(latents)
-    assert np.abs(decoded - whole).max() <= 4
+    assert np.abs(decoded - whole).max() <= 6
     assert sides[0] == 80
     assert set(sides[2:]) == {32}
     with monkeypatch.context() as patch:

@@ -31,7 +31,7 @@ json_values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20)
     | st.sampled_from(
-        ["", "underpaint:1@1", PICTURE, "sync", "async", "PNG", "__BLANK__", 0, 1, 64, 2**63, 1e300]
+        ["", "underpaint:1@2", PICTURE, "sync", "async", "PNG", "__BLANK__", 0, 1, 64, 2**63, 1e300]
     ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
@@ -43,7 +43,7 @@ parameter_names = st.sampled_from(
 )
 VALID: Mapping[str, dict[str, Any]] = {
     "imageInference": {
-        "model": "underpaint:1@1",
+        "model": "underpaint:1@2",
         "positivePrompt": "a cat",
         "seedImage": PICTURE,
         "width": 128,

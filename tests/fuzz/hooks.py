@@ -28,7 +28,7 @@ def map_body(context: Any, body: Any) -> Any:
 def _plausible(task: dict[str, Any]) -> dict[str, Any]:
     changed = {**task, "taskUUID": str(uuid.uuid4())}
     for name, value in (
-        ("model", "underpaint:1@1"),
+        ("model", "underpaint:1@2"),
         ("seedImage", PICTURE),
         ("maskImage", PICTURE),
         ("image", PICTURE),

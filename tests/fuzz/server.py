@@ -58,7 +58,7 @@ def server_process(command: Sequence[str], folder: Path, **settings: object) -> 
         "UNDERPAINT_EXECUTOR": "eager",
         # No request of a fuzzer leaves this machine, or waits for a look-up.
         "UNDERPAINT_FETCH_ALLOWED_HOSTS": "nowhere.invalid",
-        "UNDERPAINT_DEFAULT_MODEL": "underpaint:1@1",
+        "UNDERPAINT_DEFAULT_MODEL": "underpaint:1@2",
         **{f"UNDERPAINT_{name.upper()}": str(value) for name, value in settings.items()},
     }
     process = subprocess.Popen(

@@ -19,7 +19,7 @@ from underpaint.images.encode import parameters_text
 
 FORMATS: tuple[OutputFormat, ...] = ("JPG", "PNG", "WEBP")
 PARAMETERS: dict[str, object] = {
-    "model": "underpaint:1@1",
+    "model": "underpaint:1@2",
     "positivePrompt": "a watercolor painting of a harbor, 港の夜明け",
     "negativePrompt": "blurry",
     "seed": 5120148993590679312,
@@ -34,7 +34,7 @@ PARAMETERS: dict[str, object] = {
 }
 TEXT = """a watercolor painting of a harbor, 港の夜明け
 Negative prompt: blurry
-Steps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 5120148993590679312, Size: 512x448, Model: "underpaint:1@1", \
+Steps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 5120148993590679312, Size: 512x448, Model: "underpaint:1@2", \
 Denoising strength: 0.7, Version: 0.1.0"""
 
 

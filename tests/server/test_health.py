@@ -67,7 +67,7 @@ async def test_metrics_count_tasks_and_requests(inside: Running, http: httpx.Asy
 
 async def test_metrics_of_the_engine(inside: Running, http: httpx.AsyncClient) -> None:
     doings = Doings(
-        passes={2: 3, 8: 1}, pass_seconds=1.5, memory_bytes=2**30, models=("underpaint:1@1", 'a"b')
+        passes={2: 3, 8: 1}, pass_seconds=1.5, memory_bytes=2**30, models=("underpaint:1@2", 'a"b')
     )
     inside.studio.now = FakeStatus(engine=doings)
     lines = (await http.get("/metrics")).text.splitlines()
@@ -78,7 +78,7 @@ async def test_metrics_of_the_engine(inside: Running, http: httpx.AsyncClient) -
         "underpaint_engine_pass_rows_sum 14.0",
         "underpaint_engine_pass_seconds_total 1.5",
         "underpaint_engine_memory_bytes 1.073741824e+09",
-        'underpaint_engine_model_loaded{model="underpaint:1@1"} 1.0',
+        'underpaint_engine_model_loaded{model="underpaint:1@2"} 1.0',
         'underpaint_engine_model_loaded{model="a\\"b"} 1.0',
     ):
         assert expected in lines

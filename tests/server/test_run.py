@@ -146,7 +146,7 @@ async def test_the_log_says_which_model_and_in_json_when_asked(tmp_path: Path) -
     async with started(tmp_path, UNDERPAINT_LOG_FORMAT="json") as process:
         await process.line_with(LISTENING)
         assert all(line.startswith("{") for line in process.lines)
-        assert any("underpaint:1@1" in line for line in process.lines)
+        assert any("underpaint:1@2" in line for line in process.lines)
 
 
 async def test_the_url_holds_the_real_port(server: Listening) -> None:

@@ -87,7 +87,7 @@ async def soak(minutes: float, seed: int) -> dict[str, Any]:
         server_process(
             ("underpaint", "serve"),
             Path(name) / "data",
-            alias="runware:101@1=underpaint:1@1",
+            alias="runware:101@1=underpaint:1@2",
             # What is kept to be used again counts as memory.
             encodings_bytes=2**20,
             engine_stall_s=120,

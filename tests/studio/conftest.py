@@ -166,7 +166,7 @@ class Workplace:
 
     def __init__(self, folder: Path, database: Engine, fetcher: Fetcher, **settings: Any) -> None:
         self.settings = Settings(
-            data_dir=folder, alias="runware:101@1=underpaint:1@1", **{"executor": "eager", **settings}
+            data_dir=folder, alias="runware:101@1=underpaint:1@2", **{"executor": "eager", **settings}
         )
         self.engine = PaintingEngine()
         self.preprocessors = CopyingPreprocessors()
@@ -251,7 +251,7 @@ def transformation(**changes: Any) -> dict[str, Any]:
     task = {
         "taskType": "imageInference",
         "taskUUID": str(uuid.uuid4()),
-        "model": "underpaint:1@1",
+        "model": "underpaint:1@2",
         "positivePrompt": "watercolor painting",
         "seedImage": encoded(),
         "strength": 0.5,

@@ -225,7 +225,7 @@ async def test_what_cannot_be_used_is_refused_with_its_place(
         "civitai:38784@44716": "modelNotReady",
         "runware:25@1": "modelNotReady",
         "test:9@9": "invalidControlNetModel",
-        "underpaint:1@1": "invalidControlNetModel",
+        "underpaint:1@2": "invalidControlNetModel",
         "test:2@1": "invalidControlNetModel",
         "test:3@1": "invalidControlNetModel",
         "test:4@1": "invalidControlNetModel",

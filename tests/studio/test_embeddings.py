@@ -77,7 +77,7 @@ async def test_what_cannot_be_used_is_refused_with_its_place(
     refused = {
         "civitai:7808@9208": ("modelNotReady", "not installed"),
         "test:9@9": ("invalidEmbeddingsModel", "test:9@9"),
-        "underpaint:1@1": ("invalidEmbeddingsModel", "is a checkpoint"),
+        "underpaint:1@2": ("invalidEmbeddingsModel", "is a checkpoint"),
         "test:2@1": ("invalidEmbeddingsModel", "is for sdxl"),
         "test:3@1": ("invalidEmbeddingsModel", "not a complete safetensors file"),
         "test:4@1": ("invalidEmbeddingsModel", "no prompt names: write 'unnamed'"),

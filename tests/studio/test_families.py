@@ -195,7 +195,7 @@ async def test_a_perceptual_strength_is_told_to_the_engine_as_a_share_of_the_ste
 @pytest.mark.parametrize(
     ("model", "code", "parameter"),
     [
-        ("underpaint:1@1", "incompatibleParameters", ["strengthCurve", "model"]),
+        ("underpaint:1@2", "incompatibleParameters", ["strengthCurve", "model"]),
         ("runware:104@1", "incompatibleParameters", ["strengthCurve", "model"]),
     ],
 )

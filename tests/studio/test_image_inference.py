@@ -100,7 +100,7 @@ async def test_results_carry_their_parameters(workplace: Workplace, output_forma
     )
     parameters = read_parameters(base64.b64decode(item["imageBase64Data"]))
     assert parameters is not None
-    assert parameters["model"] == "underpaint:1@1"
+    assert parameters["model"] == "underpaint:1@2"
     assert parameters["positivePrompt"] == "watercolor painting"
     assert (parameters["seed"], parameters["strength"], parameters["steps"]) == (7, 0.5, 10)
 

@@ -149,7 +149,7 @@ async def test_what_cannot_be_used_is_refused_with_its_place(
     refused = {
         "runware:55@5": "modelNotReady",
         "test:9@9": "invalidIpAdaptersModel",
-        "underpaint:1@1": "invalidIpAdaptersModel",
+        "underpaint:1@2": "invalidIpAdaptersModel",
         "test:2@1": "invalidIpAdaptersModel",
         "test:3@1": "invalidIpAdaptersModel",
         "test:4@1": "modelNotReady",

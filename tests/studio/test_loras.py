@@ -68,7 +68,7 @@ async def test_what_cannot_be_used_is_refused_with_its_place(
     refused = {
         "civitai:82098@87153": "modelNotReady",
         "test:9@9": "invalidLoraModel",
-        "underpaint:1@1": "invalidLoraModel",
+        "underpaint:1@2": "invalidLoraModel",
         "test:2@1": "invalidLoraModel",
         "test:3@1": "invalidLoraModel",
     }

@@ -11,7 +11,7 @@ def search(**criteria: Any) -> dict[str, Any]:
 async def test_a_search_gives_one_item_with_what_clients_need(workplace: Workplace) -> None:
     item = item_of(await workplace.perform(search(search="underpaint")))
     assert item["totalResults"] == len(item["results"]) >= 1
-    model = next(model for model in item["results"] if model["air"] == "underpaint:1@1")
+    model = next(model for model in item["results"] if model["air"] == "underpaint:1@2")
     assert isinstance(model["tags"], list)
     assert model["private"] is False
     assert (model["category"], model["architecture"]) == ("checkpoint", "sd1x")

@@ -158,7 +158,7 @@ async def test_a_model_is_taken_once(open_library: Open, weights: bytes) -> None
 
 
 async def test_the_embedded_model_cannot_be_replaced(open_library: Open) -> None:
-    error = error_of(await open_library().perform(upload("http://127.0.0.1:9/x", air="underpaint:1@1")))
+    error = error_of(await open_library().perform(upload("http://127.0.0.1:9/x", air="underpaint:1@2")))
 
     assert error["code"] == "modelAlreadyExists"
 

@@ -111,7 +111,7 @@ async def test_other_adapters_are_refused_by_flux_and_redux_by_others(
         task = varied(ipAdapters=[{"model": air, "guideImage": encoded()}])
         error = error_of(await painting.perform(task))
         assert (error["code"], error["parameter"]) == ("invalidIpAdaptersModel", "ipAdapters[0].model"), air
-    error = error_of(await painting.perform(varied(model="underpaint:1@1")))
+    error = error_of(await painting.perform(varied(model="underpaint:1@2")))
     assert (error["code"], error["parameter"]) == ("invalidIpAdaptersModel", "ipAdapters[0].model")
     assert painting.engine.jobs == []
 

@@ -146,7 +146,7 @@ async def test_after_a_crash_they_are_there_and_then_they_go(
 @pytest.mark.parametrize(
     ("changes", "code", "parameter"),
     [
-        ({"model": "underpaint:1@1"}, "incompatibleParameters", ["referenceImages", "model"]),
+        ({"model": "underpaint:1@2"}, "incompatibleParameters", ["referenceImages", "model"]),
         ({"referenceImages": [encoded()] * 3}, "invalidReferenceImages", "referenceImages"),
         (
             {"referenceImages": [encoded(), "bm8gcGljdHVyZQ=="]},

@@ -63,7 +63,7 @@ async def test_where_the_refiner_begins(
 @pytest.mark.parametrize(
     ("changes", "code", "parameter"),
     [
-        ({"model": "underpaint:1@1"}, "incompatibleParameters", ["refiner", "model"]),
+        ({"model": "underpaint:1@2"}, "incompatibleParameters", ["refiner", "model"]),
         ({"steps": 1}, "incompatibleParameters", ["refiner", "steps"]),
         ({"refiner": {"model": "test:1@1"}}, "invalidRefinerModel", "refiner.model"),
         ({"refiner": {"model": "test:9@9"}}, "invalidRefinerModel", "refiner.model"),

@@ -12,7 +12,7 @@ def upscale(**changes: Any) -> dict[str, Any]:
     return {
         "taskType": "upscale",
         "taskUUID": "0b6e8a30-0000-4000-8000-000000000001",
-        "model": "underpaint:1@1",
+        "model": "underpaint:1@2",
         "inputImage": encoded((150, 100)),
         "outputFormat": "PNG",
         **changes,

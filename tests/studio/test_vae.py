@@ -38,7 +38,7 @@ async def test_what_cannot_be_used_is_refused(workplace: Workplace, tmp_path: Pa
     refused = {
         "civitai:276082@311162": "modelNotReady",
         "test:9@9": "invalidVae",
-        "underpaint:1@1": "invalidVae",
+        "underpaint:1@2": "invalidVae",
         "test:2@1": "invalidVae",
         "test:3@1": "invalidVae",
     }

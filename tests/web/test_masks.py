@@ -94,7 +94,7 @@ async def test_a_mask_is_painted_by_keyboard(playground: Playground) -> None:
 @pytest.mark.parametrize("format", ["PNG", "JPG", "WEBP"])
 async def test_a_picture_brings_its_parameters_along(playground: Playground, format: OutputFormat) -> None:
     parameters = {
-        "model": "underpaint:1@1",
+        "model": "underpaint:1@2",
         "positivePrompt": "Öl <b>auf</b> Leinwand",
         "negativePrompt": "fog",
         "seed": 9007199254740993,

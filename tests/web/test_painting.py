@@ -157,7 +157,7 @@ async def test_a_model_is_searched_for_and_an_unknown_one_is_an_error_there(play
     await expect(playground.page.locator("#model-list [role=option]")).to_have_count(2)
     await search.fill("runware")
     await expect(playground.page.locator("#model-list [role=option]")).to_have_count(1)
-    await expect(playground.page.locator("#model-list")).to_contain_text("underpaint:1@1 answers to it")
+    await expect(playground.page.locator("#model-list")).to_contain_text("underpaint:1@2 answers to it")
     await search.press("ArrowDown")
     await search.press("Enter")
     await expect(search).to_have_value("runware:101@1")

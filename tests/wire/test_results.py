@@ -25,7 +25,7 @@ class Result(Protocol):
 
 
 MODEL = FoundModel(
-    air="underpaint:1@1",
+    air="underpaint:1@2",
     name="Tiny",
     version="1",
     category="checkpoint",
@@ -33,7 +33,7 @@ MODEL = FoundModel(
     default_cfg=7.0,
 )
 MODEL_ITEM = {
-    "air": "underpaint:1@1",
+    "air": "underpaint:1@2",
     "name": "Tiny",
     "version": "1",
     "category": "checkpoint",

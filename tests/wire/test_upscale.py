@@ -8,7 +8,7 @@ MINIMAL: dict[str, object] = {
     "taskType": "upscale",
     "taskUUID": "b8c4d952-7f27-4a6e-bc9a-83f01d1c6d59",
     "inputImage": "https://example.com/a.png",
-    "model": "underpaint:1@1",
+    "model": "underpaint:1@2",
 }
 
 

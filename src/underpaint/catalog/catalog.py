@@ -6,7 +6,7 @@ from pathlib import Path
 
 from underpaint.catalog import search as model_search
 from underpaint.catalog.air import civitai_page, short_air
-from underpaint.catalog.embedded_entry import EMBEDDED
+from underpaint.catalog.embedded_entry import EMBEDDED, REPLACED
 from underpaint.catalog.entry import Category, ModelEntry
 from underpaint.catalog.errors import (
     AliasError,
@@ -123,6 +123,11 @@ class Catalog:
         if entry is not None:
             return entry
         subject = f"model {air}" if alias is None else f"model {air}, which is to answer to {alias},"
+        if air in REPLACED:
+            raise UnknownModel(
+                f"{subject} shipped with an earlier release; {REPLACED[air]} has taken its place. To answer "
+                f"requests for the old with the new: --alias {air}={REPLACED[air]}"
+            )
         known, page = KNOWN.get(air), civitai_page(air)
         if known is None and page is None:
             raise UnknownModel(

@@ -11,15 +11,15 @@ from underpaint.cli.options import with_settings
 from underpaint.cli.sheets import Variant, make_pictures, make_sheet
 from underpaint.settings import EffectiveSettings
 
-MODEL = "underpaint:1@1"
+MODEL = "underpaint:1@2"
 EXAMPLE_PHOTO = Path("examples/photo.jpg")
 
 STYLES = {
-    "charcoal sketch, rough paper": "charcoal",
-    "cyberpunk, neon lights at night": "neon",
-    "vaporwave style, pink and cyan": "vaporwave",
-    "black and white line art": "line-art",
-    "autumn, orange and red leaves": "autumn",
+    "watercolor painting": "watercolor",
+    "charcoal sketch": "charcoal",
+    "neon cyberpunk": "neon",
+    "comic book style": "comic",
+    "autumn colors": "autumn",
 }
 """Prompts, and what their files are called. All are styles that the embedded model was trained on."""
 

@@ -49,7 +49,7 @@ def show(air: str, /, *, as_json: AsJson = False, effective: EffectiveSettings) 
     """Print what is known about one model, and how to install it where it is not here.
 
     Args:
-        air: Its identifier, such as underpaint:1@1.
+        air: Its identifier, such as underpaint:1@2.
         as_json: Print JSON.
     """
     catalog = _catalog(effective)

@@ -9,7 +9,7 @@ def checkpoint_dir(version: str) -> Path:
     """The diffusers folder of an embedded model.
 
     Args:
-        version: what follows the colon of its identifier: "1@1" for `underpaint:1@1`.
+        version: what follows the colon of its identifier: "1@2" for `underpaint:1@2`.
 
     Raises:
         LookupError: no such version ships with this package.

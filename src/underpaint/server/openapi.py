@@ -186,7 +186,7 @@ def _examples() -> list[dict[str, object]]:
         {
             "taskType": "imageInference",
             "taskUUID": uuids["imageInference"],
-            "model": "underpaint:1@1",
+            "model": "underpaint:1@2",
             "positivePrompt": "a watercolor painting of a harbor",
             "seedImage": f"data:image/png;base64,{_PIXEL}",
             "strength": 0.7,

@@ -5,7 +5,7 @@ import { recall, remember } from "./storage.js";
 
 const PAUSE_MS = 150; // between the last letter and the search
 const LIMIT = 50;
-const EMBEDDED = "underpaint:1@1";
+const EMBEDDED = "underpaint:1@2";
 
 export class ModelPicker {
   air = recall("model", EMBEDDED);

@@ -7,7 +7,7 @@ import { recall, remember } from "./storage.js";
 
 const SLIDERS = ["strength", "CFGScale", "steps", "numberResults"];
 const FIELDS = ["positivePrompt", "negativePrompt", "scheduler", "width", "height", "fit", "seed", "outputFormat"];
-const IDEAS = ["charcoal sketch, rough paper", "cyberpunk, neon lights at night", "autumn, orange and red leaves", "vaporwave style, pink and cyan", "black and white line art"];
+const IDEAS = ["watercolor painting", "charcoal sketch", "neon cyberpunk", "comic book style", "autumn colors", "snow, winter"];
 
 export class Settings {
   #form = find("settings");

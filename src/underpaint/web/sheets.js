@@ -12,7 +12,7 @@ export const AXES = {
   scheduler: { name: "Scheduler", short: "", values: ["DDIM", "Euler", "Euler a", "DPM++ 2M", "UniPC"] },
   seed: { name: "Seed", short: "seed", values: [1, 2, 3, 4] },
   negativePrompt: { name: "Negative prompt", short: "without", values: ["", "people, text", "dark, night", "sunlight, blue sky"], lines: true, blank: true },
-  positivePrompt: { name: "Prompt", short: "", values: ["charcoal sketch", "cyberpunk, neon lights", "autumn leaves", "vaporwave style"], lines: true },
+  positivePrompt: { name: "Prompt", short: "", values: ["watercolor painting", "charcoal sketch", "neon cyberpunk", "autumn colors"], lines: true },
 };
 
 export function valuesText(axis, values = AXES[axis].values) {
