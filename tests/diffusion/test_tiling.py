@@ -92,7 +92,7 @@ def test_a_picture_in_tiles_is_within_a_hair_of_the_whole_one(
     assert not torch.equal(tiled.mean, whole.mean), "it did go through in tiles"
     difference = np.abs(again - decoded)
     assert difference.mean() < 0.1
-    assert difference.max() <= 4
+    assert difference.max() <= 6
 
 
 def test_a_picture_of_no_more_pixels_than_a_tile_goes_through_whole(
