@@ -135,7 +135,8 @@ def test_where_memory_does_not_suffice_tiles_become_smaller(
     with monkeypatch.context() as patch:
         patch.setattr(embedded._autoencoder._vae, "decode", with_room_for(32))
         decoded = embedded.decode(latents)
-    assert np.abs(decoded - whole).max() <= 6
+    assert np.abs(decoded - whole).mean() < 0.1
+    assert np.abs(decoded - whole).max() <= 8
     assert sides[0] == 80
     assert set(sides[2:]) == {32}
     with monkeypatch.context() as patch:
