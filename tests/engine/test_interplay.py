@@ -11,12 +11,14 @@ import pytest
 
 from tests.checkpoints import photo_like
 from tests.checkpoints_xl import write_sdxl_checkpoint
+from tests.controlnets import write_controlnet
 from tests.diffusion.test_lora import networks_of
 from tests.engine.driving import Driven, job_request, worst_difference
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
 from tests.loras import write_lora
 from underpaint.engine.messages import (
     Addition,
+    Control,
     DeepCache,
     ImagePrompt,
     JobRequest,
@@ -76,6 +78,12 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         encoder=write_image_encoder(root / "encoder"),
         pictures=(photo_like(40, 60),),
     )
+    control = Control(
+        air="test:4@1",
+        location=write_controlnet(root / "controlnet", unet),
+        map=photo_like(WIDTH_PX, HEIGHT_PX),
+        end=0.7,
+    )
     # One name for both: then only their folders tell them apart.
     loras = tuple(
         Addition(
@@ -88,6 +96,7 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "deepCache": {"deep_cache": DeepCache(interval=3, branch=1)},
         "lora": {"loras": loras},
         "ipAdapters": {"image_prompts": (adapter,)},
+        "controlNet": {"controls": (control,)},
         "vae": {"vae": Addition(air="test:3@1", location=vae)},
         "tiles": {"tile_px": 64},
         "passes": {"further_passes": (SECOND,)},
