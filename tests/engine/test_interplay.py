@@ -208,7 +208,7 @@ def test_what_acts_upon_the_first_model_is_not_for_a_refiner_that_works_alone(as
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_model_leaves_nothing_out_and_says_what_ran(asked: Kit, alone: dict[str, Picture]) -> None:
-    driven = Driven(executor="openvino", strict_rows=STRICT_ROWS)
+    driven = Driven(executor="openvino", dtype="float32", strict_rows=STRICT_ROWS)
     plain = ["tiles", "passes", "mask", "vae", "refiner"]
     others = ["deepCache", "lora", "ipAdapters"]
     names = [(name,) for name in (*plain, *others)] + [("lora", "refiner"), ("deepCache", "tiles")]
