@@ -78,7 +78,7 @@ def _run(environment: dict[str, str], log: str) -> None:
     program = _prepared({**environment, "CRASH_LOG": log})
     from underpaint.engine import process
 
-    vars(process)["multiprocessing"] = ForkedEngines()
+    vars(process)["PROCESSES"] = ForkedEngines()
     program.run()
 
 
