@@ -46,8 +46,8 @@ def test_previews_approach_the_picture(photo: Picture) -> None:
         target = driven.picture("job").reshape(32, 8, 32, 8, 3).mean(axis=(1, 3))
         previews = [e.preview for e in driven.events if isinstance(e, Progress) and e.preview is not None]
         errors = [float(np.abs(preview - target).mean()) for preview in previews]
-        assert errors[-1] < 20, (scheduler, errors)
-        assert errors[-1] < errors[0], (scheduler, errors)
+        assert errors[-1] < 35, (scheduler, errors)
+        assert errors[-1] < 0.7 * errors[0], (scheduler, errors)
 
 
 def test_a_busy_engine_says_when_jobs_will_be_done(sd1_checkpoint: Path, photo: Picture) -> None:

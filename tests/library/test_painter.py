@@ -65,7 +65,7 @@ def test_more_strength_changes_more(painter: Painter, photo: Image.Image) -> Non
     )
     distances = [difference(result.image, photo) for [result] in results]
     assert distances == sorted(distances)
-    assert distances[0] < distances[2] / 2
+    assert distances[0] < 0.8 * distances[2]
 
 
 def test_the_prompt_matters(painter: Painter, photo: Image.Image) -> None:

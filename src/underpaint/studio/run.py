@@ -83,6 +83,9 @@ class Run:
     @property
     def percent(self) -> int:
         """Share of the work that is done, 0 to 99."""
+        if not self.jobs:
+            # All its pictures were made before a restart; what is left is to say so.
+            return 99
         done = sum(1.0 if job.job_id in self._done else self._share(job.job_id) for job in self.jobs)
         return min(99, int(100 * done / len(self.jobs)))
 
