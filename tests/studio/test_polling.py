@@ -2,13 +2,18 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.studio.conftest import STRANGER, Workplace, encoded, error_of, item_of, transformation
 from underpaint.engine.messages import Failed
+from underpaint.studio.cancellation import Cancellation
+from underpaint.studio.journal import TaskRecord
 from underpaint.studio.pictures import OpenedImage
+from underpaint.studio.room import Place
+from underpaint.studio.run import Run
 from underpaint.wire import TaskError
 
 
@@ -174,3 +179,9 @@ async def test_details_hold_the_request_and_the_whole_reply(workplace: Workplace
     [request] = details["request"]
     assert request["positivePrompt"] == task["positivePrompt"]
     assert details["response"] == {"data": [dict(item) for item in answered.data]}
+
+
+def test_a_task_whose_pictures_were_all_made_before_a_restart_is_almost_done() -> None:
+    run = Run(cast("TaskRecord", None), (), cast("Cancellation", None), cast("Place", None), awaited=True)
+    assert run.percent == 99
+    assert run.over

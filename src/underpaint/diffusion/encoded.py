@@ -38,6 +38,17 @@ class EncodedPrompt:
         return replace(self, hidden_states=torch.cat([self.hidden_states, tokens.to(self.hidden_states)]))
 
 
+def padded_alike(prompt: EncodedPrompt, negative: EncodedPrompt) -> tuple[EncodedPrompt, EncodedPrompt]:
+    """The same two prompts with equal numbers of tokens: zeros follow the shorter one."""
+
+    def lengthened(short: EncodedPrompt) -> EncodedPrompt:
+        missing = max(prompt.tokens, negative.tokens) - short.tokens
+        hidden = torch.nn.functional.pad(short.hidden_states, (0, 0, 0, missing))
+        return replace(short, hidden_states=hidden)
+
+    return lengthened(prompt), lengthened(negative)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncodedPicture:
     """What an autoencoder makes of a picture: a distribution of latents, or just latents. Float32, on the CPU, in the

@@ -8,7 +8,6 @@ of other families.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,8 +17,9 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText
-from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture, padded_alike
 from underpaint.diffusion.family import ModelLoadError, Row
+from underpaint.diffusion.flow_shift import shift_by_size
 from underpaint.diffusion.flux_loading import load_flux
 from underpaint.diffusion.flux_lora import load_flux_lora
 from underpaint.diffusion.loading import loading
@@ -96,16 +96,10 @@ class Flux:
         return (1, self.latent_channels, height_px // scale, width_px // scale)
 
     def schedule(self, *, steps: int, width_px: int, height_px: int) -> Mapping[str, Any]:
-        """Noise levels, and how far they are shifted towards noise: the further, the larger the picture.
-
-        Esser et al., section 5.3.2; linear in the number of patches, as FLUX was trained.
-        """
+        """Noise levels, and how far they are shifted towards noise, as FLUX was trained."""
         side = self.pixels_per_latent * PATCH
         patches = (width_px // side) * (height_px // side)
-        config = self.scheduler_config
-        fewest, most = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-        low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
-        shift = low + (high - low) * (patches - fewest) / (most - fewest)
+        shift = shift_by_size(self.scheduler_config, patches, most_shift=1.15)
         return {"sigmas": np.linspace(1.0, 1.0 / steps, steps), "mu": shift}
 
     def encode_prompt(
@@ -126,13 +120,7 @@ class Flux:
         self, prompt: EncodedPrompt, negative: EncodedPrompt
     ) -> tuple[EncodedPrompt, EncodedPrompt]:
         """The same two prompts with equal numbers of tokens: zeros follow the shorter one."""
-
-        def lengthened(short: EncodedPrompt) -> EncodedPrompt:
-            missing = max(prompt.tokens, negative.tokens) - short.tokens
-            hidden = torch.nn.functional.pad(short.hidden_states, (0, 0, 0, missing))
-            return replace(short, hidden_states=hidden)
-
-        return lengthened(prompt), lengthened(negative)
+        return padded_alike(prompt, negative)
 
     def load_autoencoder(self, location: Path) -> Autoencoder:
         """See `TakesAutoencoders.load_autoencoder`."""

@@ -6,7 +6,6 @@ a place in an order. T5 may be left out, as it was for parts of the training: ze
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,8 +14,9 @@ from torch import Tensor
 
 from underpaint.diffusion.autoencoder import Autoencoder
 from underpaint.diffusion.clip_text import ClipText
-from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture
+from underpaint.diffusion.encoded import EncodedPicture, EncodedPrompt, Hidden, Picture, padded_alike
 from underpaint.diffusion.family import ModelLoadError, Row
+from underpaint.diffusion.flow_shift import shift_by_size
 from underpaint.diffusion.loading import loading
 from underpaint.diffusion.masking import Mask
 from underpaint.diffusion.placement import bring, placed
@@ -86,9 +86,7 @@ class StableDiffusion3:
             return {}
         side = self.pixels_per_latent * self._patch
         patches = (height_px // side) * (width_px // side)
-        fewest, most = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-        low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.16)
-        return {"mu": low + (high - low) * (patches - fewest) / (most - fewest)}
+        return {"mu": shift_by_size(config, patches, most_shift=1.16)}
 
     def encode_prompt(
         self,
@@ -118,13 +116,7 @@ class StableDiffusion3:
         """The same two prompts with equal numbers of tokens: zeros, which are what an encoder that is left out says,
         follow the shorter one.
         """
-
-        def lengthened(short: EncodedPrompt) -> EncodedPrompt:
-            missing = max(prompt.tokens, negative.tokens) - short.tokens
-            hidden = torch.nn.functional.pad(short.hidden_states, (0, 0, 0, missing))
-            return replace(short, hidden_states=hidden)
-
-        return lengthened(prompt), lengthened(negative)
+        return padded_alike(prompt, negative)
 
     def load_autoencoder(self, location: Path) -> Autoencoder:
         """See `TakesAutoencoders.load_autoencoder`."""
