@@ -31,6 +31,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         help="share of it for the autoencoder (default: 30%%, at most 60)",
     )
     parser.add_argument(
+        "--decoder-minutes",
+        type=float,
+        help="share of it for training the decoder on at the end (default: 10%%, at most 60)",
+    )
+    parser.add_argument(
         "--start-from",
         type=Path,
         metavar="MODEL",
@@ -56,6 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
         folder=given.out,
         minutes=given.minutes,
         autoencoder_minutes=given.autoencoder_minutes,
+        decoder_minutes=given.decoder_minutes,
         device=torch.device(given.device),
         smoke=given.smoke,
         start=given.start_from,

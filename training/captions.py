@@ -142,6 +142,27 @@ COLOR_PHRASES: dict[str, tuple[str, ...]] = {
     "vivid": ("vivid colors", "bright saturated colors"),
 }
 
+USUAL_NEGATIVES = (
+    "blurry",
+    "blurry, low quality",
+    "low quality, worst quality, low resolution",
+    "ugly, deformed, bad anatomy",
+    "watermark, text, signature",
+    "distorted, noisy, jpeg artifacts",
+    "oversaturated, high contrast",
+    "people",
+    "dark",
+    "dark, night",
+    "bright",
+    *(
+        phrase
+        for group in (STYLE_PHRASES, WEATHER_PHRASES, COLOR_PHRASES)
+        for phrases in group.values()
+        for phrase in phrases
+    ),
+)
+"""What people give as a negative prompt: flaws by their usual names, and any style, weather or color by itself."""
+
 PLAIN_PHRASES = ("a photo", "photograph", "photo", "a photograph", "high quality photo")
 
 

@@ -13,16 +13,22 @@ At ``t = t0`` this is ``a s + sigma e``, exactly what the image-to-image loop st
 is the rendition. For every ``t`` it is an ordinary pair of clean latents and noise, so the model stays an
 ordinary diffusion model.
 
+**Strength.** A bridge that starts early in the schedule ends at a part of the rendition only: its target is
+``s + share (z - s)``, the share growing evenly from 0 to 1 up to the start time ``COMPLETE_START``. With the whole
+rendition as every bridge's target, a charcoal drawing was finished at strength 0.1. The empty caption's bridges always
+end at the photo: what is not asked for must not wander.
+
 **Guidance.** The conditional half ``c`` is always trained to be right by itself, so that guidance 1 already shows the
-style. Late in training some steps add the error of the guided sum ``u + w (c - u)`` for random ``w``, divided by ``w``
-squared, with some of the unconditional halves replaced by other captions, which is what a negative prompt is. Without
-the division, and without ``c``'s own error, the loss is least when captions hardly matter: 200 such steps early in
-training made every prompt give the same picture.
+style. Late in training half of the steps add the error of the guided sum ``u + w (c - u)`` for random ``w``, divided by
+``w`` squared, with some of the unconditional halves replaced by other captions and by what people usually want to
+avoid, which is what a negative prompt is. Without the division, and without ``c``'s own error, the loss is least when
+captions hardly matter: 200 such steps early in training made every prompt give the same picture.
 """
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -34,10 +40,13 @@ from training.tokenizer import MAX_TOKENS
 
 TEXT_WIDTH = 256
 BRIDGE_SHARE = 0.75
-EARLIEST_START = 200
+EARLIEST_START = 50
+COMPLETE_START = 500
 PLAIN_CAP, BRIDGE_CAP = 5.0, 1.5
-RANDOM_NEGATIVES = 0.25
-GUIDANCE_RANGE = (1.0, 10.0)
+RANDOM_NEGATIVES, USUAL_NEGATIVES = 0.2, 0.2
+GUIDANCE_RANGE = (1.0, 15.0)
+COARSE_CELL, COARSE_WEIGHT = 4, 2.0
+"""Errors of means over cells of this many latents count this much on top: colors and light, which one sees first."""
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer, width: int = TEXT_WIDTH, layers: int = 4) -> CLIPTextModel:
@@ -82,7 +91,7 @@ class Batch:
 
     Attributes:
         source: Latents of the photos, ``(n, channels, h, w)``.
-        target: Latents of the renditions.
+        target: Latents that the samples end at: the renditions, or a part of the way to them.
         ids: Token ids of the renditions' captions, ``(n, MAX_TOKENS)``.
         start: Start time of each bridge, or -1 for ordinary diffusion.
         time: Time of each sample, at most its start time.
@@ -125,39 +134,55 @@ def loss_weight(batch: Batch, signal: Tensor, noise: Tensor) -> Tensor:
     )
 
 
+def draw_times(generator: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Times, and start times of bridges at or after them: of each pair one at random is even over its range."""
+    one, other = torch.rand((2, count), generator=generator)
+    early_start = EARLIEST_START + (one * (TRAIN_STEPS - EARLIEST_START)).long()
+    late_time = (one * TRAIN_STEPS).long()
+    late_start = (late_time + (other * (TRAIN_STEPS - late_time)).long()).clamp_min(EARLIEST_START)
+    start_is_even = torch.rand(count, generator=generator) < 0.5
+    start = torch.where(start_is_even, early_start, late_start)
+    time = torch.where(start_is_even, (other * (early_start + 1)).long(), late_time)
+    return torch.minimum(time, start), start
+
+
 def draw_batch(
     generator: torch.Generator, data: LatentSet, empty: Tensor, count: int, side: int, device: torch.device
 ) -> Batch:
     """Random crops of random records.
 
-    A tenth of the samples learn the empty caption: mostly to leave the photo as it is. A tenth have the
-    photo itself as target, with its own caption.
+    An eighth of the samples learn the empty caption: mostly to leave the photo as it is, and in ordinary diffusion
+    that renditions exist too. A tenth have the photo itself as target, with its own caption.
+
+    Half of the bridges have an even start time, so that short ones are trained too; for the others, the time is even.
     """
     full = data.latents.size(-1)
 
     def whole(high: int) -> int:
         return int(torch.randint(high, (), generator=generator))
 
+    bridged = torch.rand(count, generator=generator) < BRIDGE_SHARE
     sources, targets, ids = [], [], []
-    for _ in range(count):
+    for bridge in bridged.tolist():
         record = data.records[whole(len(data.records))]
         kind = whole(100)
-        chosen = record[0] if kind < 17 else record[1 + whole(len(record) - 1)]
+        nameless = kind < 12
+        as_it_is = kind < 22 and (bridge or not nameless or whole(4) > 0)
+        chosen = record[0] if as_it_is else record[1 + whole(len(record) - 1)]
         top, left = whole(full - side + 1), whole(full - side + 1)
         window = (slice(None), slice(top, top + side), slice(left, left + side))
         sources.append(data.latents[record[0]][window])
         targets.append(data.latents[chosen][window])
-        ids.append(empty if kind < 8 or kind >= 98 else data.ids[chosen])
-    bridged = torch.rand(count, generator=generator) < BRIDGE_SHARE
-    time = torch.randint(TRAIN_STEPS, (count,), generator=generator)
-    start = time + (torch.rand(count, generator=generator) * (TRAIN_STEPS - time)).long()
-    start = start.clamp(EARLIEST_START, TRAIN_STEPS - 1)
+        ids.append(empty if nameless else data.ids[chosen])
+    time, start = draw_times(generator, count)
+    source, target = torch.stack(sources).float(), torch.stack(targets).float()
+    share = torch.where(bridged, (start / COMPLETE_START).clamp_max(1), torch.ones(count))
     return Batch(
-        source=torch.stack(sources).float().to(device),
-        target=torch.stack(targets).float().to(device),
+        source=source.to(device),
+        target=torch.lerp(source, target, column(share)).to(device),
         ids=torch.stack(ids).to(device),
         start=torch.where(bridged, start, torch.full_like(start, -1)).to(device),
-        time=torch.minimum(time, start).to(device),
+        time=time.to(device),
         noise=torch.randn((count, data.latents.size(1), side, side), generator=generator).to(device),
     )
 
@@ -181,8 +206,11 @@ class Denoiser:
         return predicted.float()
 
     def _weighted(self, predicted: Tensor, wanted: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        errors = (predicted - wanted).square().mean((1, 2, 3)) * loss_weight(batch, self._signal, self._noise)
-        return errors.mean(), errors.detach()
+        wrong = predicted - wanted
+        coarse = F.avg_pool2d(wrong, COARSE_CELL).square().mean((1, 2, 3))
+        weight = loss_weight(batch, self._signal, self._noise)
+        errors = wrong.square().mean((1, 2, 3)) * weight
+        return (errors + COARSE_WEIGHT * coarse * weight).mean(), errors.detach()
 
     def plain_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Weighted squared error of the prediction: its mean, and by sample."""
@@ -202,11 +230,15 @@ class Denoiser:
         return alone + summed, errors
 
 
-def draw_negatives(generator: torch.Generator, data: LatentSet, empty: Tensor, count: int) -> Tensor:
-    """Token ids for the unconditional half: empty, or now and then a random other caption."""
-    random_rows = data.ids[torch.randint(len(data.ids), (count,), generator=generator)]
-    replaced = torch.rand(count, generator=generator) < RANDOM_NEGATIVES
-    return torch.where(replaced[:, None], random_rows, empty.expand(count, -1))
+def draw_negatives(
+    generator: torch.Generator, data: LatentSet, usual: Tensor, empty: Tensor, count: int
+) -> Tensor:
+    """Token ids for the unconditional half: empty, or now and then a random other caption or one of ``usual``."""
+    others = data.ids[torch.randint(len(data.ids), (count,), generator=generator)]
+    avoided = usual[torch.randint(len(usual), (count,), generator=generator)]
+    draw = torch.rand(count, generator=generator)[:, None]
+    chosen = torch.where(draw < RANDOM_NEGATIVES, others, avoided)
+    return torch.where(draw < RANDOM_NEGATIVES + USUAL_NEGATIVES, chosen, empty.expand(count, -1))
 
 
 def draw_scale(generator: torch.Generator, count: int) -> Tensor:

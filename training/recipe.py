@@ -43,6 +43,11 @@ SHOWN_PHOTOS = ("temple", "astronaut", "cat", "mountains")
 AUTOENCODER_PHOTOS = ("temple", "astronaut", "cat", "coffee", "mountains", "dogs", "bridge", "bird")
 
 
+def has_denoiser(start: Path | None) -> bool:
+    """Whether a model folder to start from is more than an autoencoder."""
+    return start is not None and (start / "unet").is_dir()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Budgets and sizes.
@@ -80,6 +85,7 @@ class Recipe:
         folder: Path,
         minutes: float,
         autoencoder_minutes: float | None,
+        decoder_minutes: float | None = None,
         device: torch.device,
         smoke: bool,
         start: Path | None = None,
@@ -93,7 +99,7 @@ class Recipe:
         first = min(0.3 * minutes, 60.0) if autoencoder_minutes is None else autoencoder_minutes
         if start is not None:
             first = 0.0
-        last = min(0.1 * minutes, 60.0)
+        last = min(0.1 * minutes, 60.0) if decoder_minutes is None else decoder_minutes
         rest = max(minutes - first - last, 0.0)
         if smoke:
             plan = DenoiserPlan(
@@ -122,7 +128,8 @@ class Recipe:
             records=256,
             autoencoder_width=32,
             tokenizer_merges=2000,
-            plan=DenoiserPlan(minutes=rest),
+            # A model that understands captions already learns guidance from the beginning.
+            plan=DenoiserPlan(minutes=rest, guided_from=0.02 if has_denoiser(start) else 0.6),
             start=start,
         )
 
@@ -181,7 +188,7 @@ class Recipe:
     def _denoiser(self, pictures: SourcePictures, autoencoder: AutoencoderTiny) -> None:
         encode_shards(autoencoder, self._shards, FIRST_ENCODED, self.device)
         vocabulary = self.folder / "tokenizer"
-        start = self.start if self.start is not None and (self.start / "unet").is_dir() else None
+        start = self.start if has_denoiser(self.start) else None
         if start is not None and not vocabulary.exists():
             load_tokenizer(start / "tokenizer").save_pretrained(vocabulary)
         if not (vocabulary / "tokenizer_config.json").exists():

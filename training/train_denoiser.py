@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from training.captions import USUAL_NEGATIVES
 from training.denoiser import (
     Batch,
     Denoiser,
@@ -29,6 +30,7 @@ from training.schedule import signal_and_noise
 from training.tokenizer import token_ids
 
 CHECKPOINT_MINUTES = 3.0
+GUIDED_SHARE = 0.5
 
 
 def load_weights(model: nn.Module, file: Path) -> None:
@@ -49,6 +51,8 @@ class DenoiserPlan:
         minutes: Compute budget over all runs.
         sample_minutes: Compute between two sheets of samples.
         refresh_samples: Training samples between two renewals of the data.
+        guided_from: Share of the budget after which half of the steps also train the guided sum: once captions are
+            well understood.
     """
 
     channels: tuple[int, int, int] = (64, 128, 192)
@@ -59,16 +63,12 @@ class DenoiserPlan:
     minutes: float
     sample_minutes: float = 20.0
     refresh_samples: int = 15_000
-
-
-def guided_share(fraction: float) -> float:
-    """Share of the steps that also train the guided sum: none until captions are well understood, then half."""
-    return 0.0 if fraction < 0.6 else 0.5
+    guided_from: float = 0.6
 
 
 def crop_side(fraction: float, draw: float) -> int:
     """Side of the latent crops: mostly 16; the full 32 more often as training goes on."""
-    return 32 if draw < (0.1 if fraction < 0.3 else 0.25 if fraction < 0.7 else 0.4) else 16
+    return 32 if draw < (0.2 if fraction < 0.3 else 0.4) else 16
 
 
 class DenoiserTraining:
@@ -95,6 +95,7 @@ class DenoiserTraining:
         self.text_encoder = build_text_encoder(tokenizer, plan.text_width).to(device)
         self._denoiser = Denoiser(self.unet, self.text_encoder, self._signal, self._noise)
         self._empty = torch.tensor(token_ids(tokenizer, [""])[0])
+        self._usual_negatives = torch.tensor(token_ids(tokenizer, list(USUAL_NEGATIVES)))
         both = nn.ModuleList([self.unet, self.text_encoder])
         self._parameters = list(both.parameters())
         groups = muon_groups(
@@ -161,7 +162,7 @@ class DenoiserTraining:
     def _train_step(self, fraction: float) -> tuple[float, float, float, float]:
         draws = torch.rand(2, generator=self._generator).tolist()
         side = crop_side(fraction, draws[0])
-        guided = draws[1] < guided_share(fraction)
+        guided = fraction >= self._plan.guided_from and draws[1] < GUIDED_SHARE
         count = self._plan.rows // (2 if guided else 1) // (4 if side == 32 else 1)
         batch = draw_batch(self._generator, self._data, self._empty, count, side, self._device)
         with fast_autocast(self._device):
@@ -180,7 +181,9 @@ class DenoiserTraining:
         if not guided:
             return self._denoiser.plain_loss(batch)
         count = len(batch.time)
-        negatives = draw_negatives(self._generator, self._data, self._empty, count).to(self._device)
+        negatives = draw_negatives(self._generator, self._data, self._usual_negatives, self._empty, count).to(
+            self._device
+        )
         return self._denoiser.guided_loss(
             batch, negatives, draw_scale(self._generator, count).to(self._device)
         )

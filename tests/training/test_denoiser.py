@@ -4,6 +4,7 @@ from torch import Tensor
 
 from training.denoiser import (
     BRIDGE_CAP,
+    COMPLETE_START,
     EARLIEST_START,
     GUIDANCE_RANGE,
     PLAIN_CAP,
@@ -130,11 +131,29 @@ def test_batches_are_crops_of_one_record_with_times_in_order(data: LatentSet) ->
     assert 0.03 < without_words.float().mean() < 0.2
 
 
-def test_negatives_are_mostly_empty_and_sometimes_other_captions(data: LatentSet) -> None:
-    empty = torch.tensor([1, 1, 1])
-    negatives = draw_negatives(torch.Generator().manual_seed(1), data, empty, 400)
-    other = (negatives != 1).all(1).float().mean()
-    assert 0.15 < other < 0.35
+def test_negatives_are_mostly_empty_and_sometimes_captions_or_what_people_avoid(data: LatentSet) -> None:
+    empty, usual = torch.tensor([1, 1, 1]), torch.tensor([[2, 2, 2], [3, 3, 3]])
+    first = draw_negatives(torch.Generator().manual_seed(1), data, usual, empty, 400)[:, 0]
+    assert 0.5 < (first == 1).float().mean() < 0.7
+    assert 0.1 < ((first == 2) | (first == 3)).float().mean() < 0.3
+    assert 0.1 < (first >= 10).float().mean() < 0.3
+
+
+def test_short_bridges_end_at_a_part_of_the_rendition(data: LatentSet) -> None:
+    data.latents[:] = torch.arange(8)[:, None, None, None].half()
+    batch = draw_batch(
+        torch.Generator().manual_seed(1), data, torch.tensor([1, 1, 1]), 400, 16, torch.device("cpu")
+    )
+    ids = batch.ids[:, 0]
+    way, whole = (batch.target - batch.source)[:, 0, 0, 0], (ids - 10) - batch.source[:, 0, 0, 0]
+    styled = (ids != 1) & (batch.start >= 0) & (whole > 0)
+    share = (way / whole)[styled]
+    assert torch.allclose(share, (batch.start[styled] / COMPLETE_START).clamp_max(1))
+    assert float(share.min()) < 0.3
+    assert float(share.max()) == 1
+    nameless = (ids == 1) & (batch.start >= 0)
+    assert nameless.any()
+    assert (way[nameless] == 0).all()
 
 
 def test_guidance_scales_cover_their_range() -> None:
