@@ -26,6 +26,7 @@ from underpaint.engine.messages import (
     Pass,
     Picture,
     Refiner,
+    RequestPart,
 )
 
 from .driving import Driven, job_request, worst_difference
@@ -236,6 +237,7 @@ def test_what_cannot_be_used_fails_its_job_alone(
     )
     for name, location in culprits.items():
         assert driven.failed(name).code == "modelLoad"
+        assert driven.failed(name).part == RequestPart("controls", 0)
         assert location.name in driven.failed(name).message
         assert str(tmp_path) not in driven.failed(name).message
     assert driven.finished("whole").steps_run == 4

@@ -9,7 +9,7 @@ from tests.checkpoints_xl import write_sdxl_checkpoint
 from tests.embeddings import write_embedding
 from tests.reference.test_embeddings import widths
 from underpaint.diffusion.stable_diffusion import StableDiffusion
-from underpaint.engine.messages import Embedding, JobRequest, ModelReference, Refiner
+from underpaint.engine.messages import Embedding, JobRequest, ModelReference, Refiner, RequestPart
 
 from .driving import Driven, job_request, worst_difference
 
@@ -113,6 +113,7 @@ def test_one_that_cannot_be_used_fails_its_job_alone(
         job_request("whole", sd1_checkpoint, prompt=PROMPT, embeddings=(toy(files[0]),)),
     )
     assert driven.failed("wide").code == "modelLoad"
+    assert driven.failed("wide").part == RequestPart("embeddings", 1)
     assert "wide.safetensors" in driven.failed("wide").message
     assert driven.finished("whole").steps_run == 4
 

@@ -11,7 +11,15 @@ from torch import Tensor
 from underpaint.diffusion.family import Row
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine.engine import Engine
-from underpaint.engine.messages import EngineOptions, Failed, Finished, ModelReference, Picture, Progress
+from underpaint.engine.messages import (
+    EngineOptions,
+    Failed,
+    Finished,
+    ModelReference,
+    Picture,
+    Progress,
+    RequestPart,
+)
 from underpaint.engine.weights import weights_bytes
 
 from .driving import Driven, job_request, worst_difference
@@ -98,6 +106,7 @@ def test_a_broken_model_fails_its_own_jobs_only(sd1_checkpoint: Path, tmp_path: 
     driven.finish(job_request("unlucky", broken, steps=1), job_request("lucky", sd1_checkpoint))
     failed = driven.failed("unlucky")
     assert failed.code == "modelLoad"
+    assert failed.part == RequestPart("model")
     assert failed.message.startswith("broken cannot be loaded: ")
     driven.finished("lucky")
 

@@ -15,7 +15,7 @@ from tests.loras import write_lora
 from underpaint.diffusion.image_encoder import ImageEncoder
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine import models as models_module
-from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, Picture
+from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, Picture, RequestPart
 
 from .driving import Driven, job_request, worst_difference
 
@@ -164,6 +164,7 @@ def test_what_cannot_be_used_fails_its_job_alone(
     )
     for name, (_, said) in culprits.items():
         assert driven.failed(name).code == "modelLoad", name
+        assert driven.failed(name).part == RequestPart("image_prompts", 0)
         assert said in driven.failed(name).message
         assert str(tmp_path) not in driven.failed(name).message
     assert driven.finished("whole").steps_run == 4

@@ -8,7 +8,7 @@ import pytest
 from tests.diffusion.test_lora import networks_of
 from tests.loras import write_lora
 from underpaint.diffusion.stable_diffusion import StableDiffusion
-from underpaint.engine.messages import Addition, JobRequest, Picture
+from underpaint.engine.messages import Addition, JobRequest, Picture, RequestPart
 
 from .driving import Driven, job_request, worst_difference
 
@@ -133,6 +133,7 @@ def test_one_that_cannot_be_used_fails_its_job_alone(
         job_request("whole", sd1_checkpoint, loras=(lora(files["all"]),)),
     )
     assert driven.failed("broken").code == "modelLoad"
+    assert driven.failed("broken").part == RequestPart("loras", 1)
     assert "broken.safetensors" in driven.failed("broken").message
     assert driven.finished("whole").steps_run == 4
 

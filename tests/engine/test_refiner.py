@@ -9,7 +9,7 @@ import pytest
 
 from tests.checkpoints_xl import write_sdxl_checkpoint
 from tests.engine.driving import Driven, job_request, worst_difference
-from underpaint.engine.messages import JobRequest, ModelReference, Picture, Refiner
+from underpaint.engine.messages import JobRequest, ModelReference, Picture, Refiner, RequestPart
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,7 @@ def test_a_refiner_that_cannot_be_loaded_fails_its_job_and_no_other(
     driven = Driven()
     driven.finish(replace(ask("fails"), refiner=missing), ask("other"))
     assert driven.failed("fails").code == "modelLoad"
+    assert driven.failed("fails").part == RequestPart("refiner")
     assert driven.finished("other").steps_run == 5
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from underpaint.diffusion.stable_diffusion import StableDiffusion
-from underpaint.engine.messages import Addition, Picture
+from underpaint.engine.messages import Addition, Picture, RequestPart
 
 from .driving import Driven, job_request, worst_difference
 
@@ -60,5 +60,6 @@ def test_one_that_cannot_be_used_fails_its_job_alone(
         job_request("whole", sd1_checkpoint, vae=vae),
     )
     assert driven.failed("broken").code == "modelLoad"
+    assert driven.failed("broken").part == RequestPart("vae")
     assert "broken.safetensors cannot be used as the VAE of this model" in driven.failed("broken").message
     assert driven.finished("whole").steps_run == 4

@@ -6,6 +6,7 @@ import io
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,7 +99,7 @@ class PaintingEngine:
 
     def _outcome(self, request: JobRequest) -> Outcome:
         if self.failure is not None:
-            return Failed(job_id=request.job_id, code=self.failure.code, message=self.failure.message)
+            return replace(self.failure, job_id=request.job_id)
         run = sum(steps_to_run(each.steps, each.strength) for each in request.passes)
         unsafe = None if request.safety_check is None else self.unsafe
         if run == 0:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.studio.conftest import STRANGER, Workplace, encoded, error_of, item_of, transformation
-from underpaint.engine.messages import Failed
+from underpaint.engine.messages import Failed, RequestPart
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.journal import TaskRecord
 from underpaint.studio.pictures import OpenedImage
@@ -141,6 +141,27 @@ async def test_a_failed_task_answers_with_its_error(workplace: Workplace) -> Non
     error = error_of(await workplace.perform(question(task), hold_s=5))
     assert (error["code"], error["status"]) == ("modelNotReady", "error")
     assert error["taskUUID"] == task["taskUUID"]
+    assert "parameter" not in error
+
+
+@pytest.mark.parametrize(
+    ("part", "parameter"),
+    [
+        (RequestPart("model"), "model"),
+        (RequestPart("refiner"), "refiner.model"),
+        (RequestPart("vae"), "vae"),
+        (RequestPart("loras", 1), "lora[1].model"),
+        (RequestPart("embeddings", 0), "embeddings[0].model"),
+        (RequestPart("image_prompts", 2), "ipAdapters[2].model"),
+        (RequestPart("controls", 0), "controlNet[0].model"),
+    ],
+)
+async def test_what_the_engine_refuses_names_its_parameter(
+    workplace: Workplace, part: RequestPart, parameter: str
+) -> None:
+    workplace.engine.failure = Failed(job_id="", code="modelLoad", message="of another model", part=part)
+    error = error_of(await workplace.perform(transformation()))
+    assert (error["code"], error["parameter"], error["type"]) == ("modelNotReady", parameter, "string")
 
 
 async def test_results_that_came_before_an_error_are_kept(workplace: Workplace) -> None:

@@ -22,6 +22,7 @@ from underpaint.engine.controlnets import ActingControl, acting_controls
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.messages import Addition, ImagePrompt, JobRequest, Mask, ModelReference
 from underpaint.engine.models import LoadedModels
+from underpaint.engine.refusals import refusing
 
 
 class RowPrompts(NamedTuple):
@@ -111,17 +112,23 @@ class LoadedAdditions:
             return ()
         if not isinstance(model, TakesLoras):
             raise ModelLoadError(f"models of {request.model.architecture} take no LoRA")
-        return [(self._lora(addition, request.model, model), addition.weight) for addition in request.loras]
+        loras = []
+        for index, addition in enumerate(request.loras):
+            with refusing("loras", index):
+                loras.append((self._lora(addition, request.model, model), addition.weight))
+        return loras
 
     def _words(self, request: JobRequest, model: Family) -> Sequence[NewWord]:
         if not request.embeddings:
             return ()
         if not isinstance(model, TakesEmbeddings):
             raise ModelLoadError(f"models of {request.model.architecture} take no embedding")
-        return [
-            NewWord(self._inversion(each, request.model, model), each.triggers, each.weight)
-            for each in request.embeddings
-        ]
+        words = []
+        for index, each in enumerate(request.embeddings):
+            with refusing("embeddings", index):
+                inversion = self._inversion(each, request.model, model)
+            words.append(NewWord(inversion, each.triggers, each.weight))
+        return words
 
     def _autoencoder(self, request: JobRequest, model: Family) -> Autoencoder | None:
         """What takes the place of the model's own autoencoder; None for that one."""
@@ -130,11 +137,12 @@ class LoadedAdditions:
         if not isinstance(model, TakesAutoencoders):
             raise ModelLoadError(f"models of {request.model.architecture} work with their own VAE only")
         location = request.vae.location
-        autoencoder: Autoencoder = self._loaded.get_or_make(
-            ("vae", request.model, location),
-            lambda: model.load_autoencoder(location),
-            lambda autoencoder: autoencoder.size_bytes,
-        )
+        with refusing("vae"):
+            autoencoder: Autoencoder = self._loaded.get_or_make(
+                ("vae", request.model, location),
+                lambda: model.load_autoencoder(location),
+                lambda autoencoder: autoencoder.size_bytes,
+            )
         return autoencoder
 
     def _image_prompts(self, request: JobRequest, model: Family, encodings: ByteBudgetCache) -> RowPrompts:
@@ -143,7 +151,10 @@ class LoadedAdditions:
             return RowPrompts()
         if not isinstance(model, TakesImagePrompts):
             raise ModelLoadError(f"models of {request.model.architecture} take no IP-Adapter")
-        told = [self._told(asked, request.model, model, encodings) for asked in request.image_prompts]
+        told = []
+        for index, asked in enumerate(request.image_prompts):
+            with refusing("image_prompts", index):
+                told.append(self._told(asked, request.model, model, encodings))
         return RowPrompts([each for each, _ in told], [each for _, each in told])
 
     def _in_place_of_prompt(
@@ -152,9 +163,11 @@ class LoadedAdditions:
         """What Redux makes of pictures: the tokens of one after those of the other."""
         if not request.image_prompts or not isinstance(model, TakesRedux):
             return None
-        return torch.cat(
-            [self._reduced(asked, request.model, model, encodings) for asked in request.image_prompts]
-        )
+        reduced = []
+        for index, asked in enumerate(request.image_prompts):
+            with refusing("image_prompts", index):
+                reduced.append(self._reduced(asked, request.model, model, encodings))
+        return torch.cat(reduced)
 
     def _lora(self, addition: Addition, reference: ModelReference, model: TakesLoras) -> Lora:
         lora: Lora = self._loaded.get_or_make(

@@ -13,6 +13,7 @@ from underpaint.diffusion.mask_crop import MaskCrop
 from underpaint.engine import messages
 from underpaint.engine.messages import JobRequest, Mask
 from underpaint.engine.models import LoadedModels
+from underpaint.engine.refusals import refusing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,9 +69,10 @@ def acting_controls(
     if not isinstance(model, TakesControls):
         raise ModelLoadError(f"models of {request.model.architecture} take no ControlNet")
     acting = []
-    for asked in request.controls:
+    for index, asked in enumerate(request.controls):
         get = _getter(request, asked, models)
-        model.require_fitting(get())
+        with refusing("controls", index):
+            model.require_fitting(get())
         picture = asked.map if crop is None else crop.enlarge(asked.map)
         map = model.control_map(picture)
         if asked.hides_masked and mask is not None:

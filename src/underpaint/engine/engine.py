@@ -39,6 +39,7 @@ from underpaint.engine.messages import (
 )
 from underpaint.engine.models import LoadedModels
 from underpaint.engine.profile import PassProfile
+from underpaint.engine.refusals import PartRefused, refusing
 from underpaint.engine.room import PassMemory
 from underpaint.engine.safety import KeptSafetyChecker
 from underpaint.engine.scheduler import Candidate, plan
@@ -213,12 +214,14 @@ class Engine:
             if job.trajectory is None and job.request.safety_check is not None:
                 # One that cannot be loaded fails the job before its steps.
                 self._safety.get(job.request.safety_check)
-            model = self._models.get(job.model)
+            with refusing("model" if job.trajectory is None else "refiner"):
+                model = self._models.get(job.model)
             if job.trajectory is None:
                 job.trajectory = self._begun(job.request, model)
                 job.kept_s = time.monotonic()
             if job.trajectory.waits_for_refiner:
-                model = self._models.get(job.model)
+                with refusing("refiner"):
+                    model = self._models.get(job.model)
                 job.trajectory.refine(model, self._encodings, compiled=compiled_precision(model))
         except Exception as failure:
             self._fail(job, failure)
@@ -432,7 +435,8 @@ class Engine:
             release_memory(self.device)
         else:
             log.exception("job %s failed", job.request.job_id, exc_info=failure)
-        self._emit(Failed(job_id=job.request.job_id, code=code, message=message))
+        part = failure.part if isinstance(failure, PartRefused) else None
+        self._emit(Failed(job_id=job.request.job_id, code=code, message=message, part=part))
 
 
 class _TooLarge(MemoryError):

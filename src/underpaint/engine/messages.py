@@ -287,6 +287,19 @@ class Finished:
 FailureCode = Literal["modelLoad", "outOfMemory", "crashed", "failed", "cancelled", "stopping"]
 
 
+PartName = Literal["model", "refiner", "vae", "loras", "embeddings", "image_prompts", "controls"]
+"""Fields of `JobRequest` that name models."""
+
+
+@dataclass(frozen=True)
+class RequestPart:
+    """One of the models that a request names."""
+
+    name: PartName
+    index: int | None = None
+    """Which of them, where the field holds several."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failed:
     """A job that ends without a picture."""
@@ -295,6 +308,8 @@ class Failed:
     code: FailureCode
     message: str
     """Fit to show to the job's owner."""
+    part: RequestPart | None = None
+    """What of the request cannot be used; None where it is nothing of these, or not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

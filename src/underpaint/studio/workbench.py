@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from underpaint.engine.checkpoint_files import (
     remove_checkpoints,
     remove_stray_checkpoints,
 )
-from underpaint.engine.messages import Failed, PreprocessRequest, SafetyCheck
+from underpaint.engine.messages import Failed, PartName, PreprocessRequest, SafetyCheck
 from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import EngineProcess, Outcome
 from underpaint.settings import Settings
@@ -37,6 +37,16 @@ STRAY_AGE_S = 60.0
 """A younger checkpoint may be of a task that was accepted only now."""
 _ERROR_CODES = {"modelLoad": "modelNotReady"}
 """By the engine's failure codes; all others are inferenceError."""
+_PARAMETERS: Mapping[PartName, str] = {
+    "model": "model",
+    "refiner": "refiner.model",
+    "vae": "vae",
+    "loras": "lora[{}].model",
+    "embeddings": "embeddings[{}].model",
+    "image_prompts": "ipAdapters[{}].model",
+    "controls": "controlNet[{}].model",
+}
+"""What the task calls a part of the job that the engine cannot use."""
 
 
 class Workbench:
@@ -252,8 +262,7 @@ class Workbench:
             elif "stopping" in codes:
                 run.interrupted = True
             elif failures:
-                code = _ERROR_CODES.get(failures[0].code, "inferenceError")
-                await self._outcomes.fail(record, TaskError(code, failures[0].message))
+                await self._outcomes.fail(record, _error_of(failures[0]))
             else:
                 await self._outcomes.succeed(run)
                 if not record.results:
@@ -273,6 +282,14 @@ class Workbench:
         else:
             # Only now: nobody has to wait for it.
             await asyncio.to_thread(self._discard, run)
+
+
+def _error_of(failure: Failed) -> TaskError:
+    code = _ERROR_CODES.get(failure.code, "inferenceError")
+    if failure.part is None:
+        return TaskError(code, failure.message)
+    parameter = _PARAMETERS[failure.part.name].format(failure.part.index)
+    return TaskError(code, failure.message, parameter=parameter, type="string")
 
 
 def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:
