@@ -21,9 +21,12 @@ def recognized(shapes: Shapes) -> Contents:
 
 def sdxl_single_file(text_width: int = 2048) -> Shapes:
     shapes = {name: shape for name, shape in sd_single_file().items() if "attn2" not in name}
+    encoders = {"embedders.0.transformer": (2, 2), "embedders.1.model": (2, 2)}
+    if text_width == 1280:
+        encoders = {"embedders.0.model": (2, 2)}
     return shapes | {
         f"{UNET}input_blocks.4.{CROSS_ATTENTION}": (8, text_width),
-        "conditioner.embedders.0.model.weight": (2, 2),
+        **{f"conditioner.{name}.weight": shape for name, shape in encoders.items()},
     }
 
 
@@ -49,6 +52,7 @@ GUIDANCE = {"guidance_in.in_layer.weight": (2, 2)}
         (FLUX, "flux1s", "base"),
         (FLUX | GUIDANCE, "flux1d", "base"),
         (FLUX | GUIDANCE | {"img_in.weight": (8, 384)}, "flux1d", "inpainting"),
+        (FLUX | GUIDANCE | {"img_in.weight": (8, 128)}, "flux1d", "control"),
         ({f"{UNET}{name}": shape for name, shape in (FLUX | GUIDANCE).items()}, "flux1d", "base"),
         (FLUX | {"double_stream_modulation_img.lin.weight": (2, 2)}, "flux2", "base"),
         ({f"{UNET}joint_blocks.0.context_block.attn.qkv.weight": (2, 2)}, "sd3", "base"),

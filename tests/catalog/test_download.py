@@ -11,10 +11,13 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from underpaint.catalog import download
+from tests.redux import write_redux
+from underpaint.catalog import NewModel, describe, download
 from underpaint.catalog.download import DownloadFailed, local_files, wanted_files
 from underpaint.catalog.embedded_entry import EMBEDDED
 from underpaint.catalog.entry import ModelEntry, ModelFiles
+from underpaint.catalog.hub import REDUX
+from underpaint.catalog.image_encoders import image_encoder_of
 
 from .test_controlnets import write_controlnet_folder
 
@@ -112,10 +115,46 @@ def test_a_controlnet_is_fetched_with_its_configuration(
     repository = write_controlnet_folder(tmp_path / "canny")
     (repository / "diffusion_pytorch_model.bin").write_bytes(b"a pickle")
     fetched = hub(repository)
-    monkeypatch.setattr(download, "cached_file", lambda _files: None)
+    monkeypatch.setattr(download, "cached_file", lambda *_: None)
     file = local_files(replace(hub_entry(), category="controlnet"))
     assert file == fetched / "diffusion_pytorch_model.safetensors"
     assert sorted(path.name for path in fetched.iterdir()) == ["config.json", file.name]
+
+
+def test_redux_is_fetched_with_its_image_encoder(
+    hub: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the identifier of the hosted API and the id of its repository, as a person would add it."""
+    repository = write_redux(tmp_path / "repository").parents[1]
+    shutil.copy(repository / REDUX, repository / "flux1-redux-dev.safetensors")
+    (repository / "image_encoder" / "pytorch_model.bin").write_bytes(b"a pickle")
+    fetched = hub(repository)
+    monkeypatch.setattr(download, "cached_file", lambda *_: None)
+
+    redux = describe(NewModel(air="runware:105@1", source="black-forest-labs/FLUX.1-Redux-dev"))
+    assert (redux.category, redux.architecture) == ("ipadapter", "flux1d")
+    file = local_files(redux)
+    assert file == fetched / REDUX
+    assert image_encoder_of(redux, file) == fetched / "image_encoder"
+    assert sorted(path.name for path in fetched.rglob("*") if path.is_file()) == [
+        "config.json",
+        "diffusion_pytorch_model.safetensors",
+        "model.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"), [(REDUX, "not Redux"), ("image_encoder/model.safetensors", "lacks the image encoder")]
+)
+def test_a_repository_that_is_not_all_of_redux_is_refused(
+    hub: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lost: str, said: str
+) -> None:
+    repository = write_redux(tmp_path / "repository").parents[1]
+    (repository / lost).unlink()
+    hub(repository)
+    monkeypatch.setattr(download, "cached_file", lambda *_: None)
+    with pytest.raises(DownloadFailed, match=said):
+        local_files(describe(NewModel(air="runware:105@1", source="black-forest-labs/FLUX.1-Redux-dev")))
 
 
 def test_a_repository_of_pickles_is_refused_without_its_path(

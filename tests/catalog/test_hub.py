@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from underpaint.catalog import ModelFiles
-from underpaint.catalog.hub import cached_file, cached_folder, is_available_offline, weights_file
+from underpaint.catalog.hub import REDUX, cached_file, cached_folder, is_available_offline, weights_file
 
+from .test_image_encoders import write_encoder_folder
 from .weights import write_folder, write_safetensors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -60,10 +61,24 @@ def test_a_lora_is_one_file_of_its_repository(hub_cache: Path) -> None:
         storage / "snapshots" / COMMIT / "style.safetensors", {"a.lora_A.weight": (1, 1)}
     )
     files = hub("someone/a-lora")
-    assert cached_file(files) == file
+    assert cached_file(files, "lora") == file
     assert is_available_offline(files, "lora")
     assert not is_available_offline(files, "checkpoint")
     assert not is_available_offline(hub("someone/else"), "lora")
+
+
+def test_redux_is_there_once_its_image_encoder_is(hub_cache: Path) -> None:
+    storage = hub_cache / "models--black-forest-labs--FLUX.1-Redux-dev"
+    (storage / "refs").mkdir(parents=True)
+    (storage / "refs" / "main").write_text(COMMIT)
+    folder = storage / "snapshots" / COMMIT
+    file = write_safetensors(folder / REDUX, {"redux_up.weight": (72, 32), "redux_down.weight": (24, 72)})
+    files = hub("black-forest-labs/FLUX.1-Redux-dev")
+    assert not is_available_offline(files, "ipadapter")
+    write_encoder_folder(folder / "image_encoder", layer_width=32)
+    assert cached_file(files, "ipadapter") == file
+    (folder / "image_encoder" / "model.safetensors").unlink()
+    assert not is_available_offline(files, "ipadapter")
 
 
 @pytest.mark.parametrize(

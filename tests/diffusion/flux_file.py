@@ -48,6 +48,13 @@ def write_transformer_file(folder: Path, file: Path) -> Path:
     return file
 
 
+def write_prefixed_file(folder: Path, file: Path) -> Path:
+    """The transformer alone, by the names of files for ComfyUI, as fine-tunes are published."""
+    tensors = {"model.diffusion_model." + name: tensor for name, tensor in _transformer(folder).items()}
+    save_file(_contiguous(tensors), file)
+    return file
+
+
 def write_whole_file(folder: Path, file: Path) -> Path:
     """Every component, by the names of files for ComfyUI."""
     tensors = {"model.diffusion_model." + name: tensor for name, tensor in _transformer(folder).items()}

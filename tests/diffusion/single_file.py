@@ -41,15 +41,26 @@ _OPEN_CLIP = {
 
 
 def write_single_file(folder: Path, file: Path, *, layers_per_block: int = 1) -> Path:
-    """`folder` holds a Stable Diffusion 1.x or SDXL pipeline whose UNet has `layers_per_block`."""
+    """`folder` holds a Stable Diffusion 1.x or SDXL pipeline, or the refiner, whose UNet has `layers_per_block`."""
     tensors = _denoiser_and_autoencoder(folder, layers_per_block)
-    second = folder / "text_encoder_2/model.safetensors"
-    prefix = "conditioner.embedders.0." if second.exists() else "cond_stage_model."
-    for name, tensor in load_file(folder / "text_encoder/model.safetensors").items():
-        tensors[f"{prefix}transformer.text_model." + name.removeprefix("text_model.")] = tensor
+    first, second = (folder / f"text_encoder{number}/model.safetensors" for number in ("", "_2"))
+    if first.exists():
+        prefix = "conditioner.embedders.0." if second.exists() else "cond_stage_model."
+        for name, tensor in load_file(first).items():
+            tensors[f"{prefix}transformer.text_model." + name.removeprefix("text_model.")] = tensor
     if second.exists():
-        for name, tensor in _open_clip(load_file(second)).items():
-            tensors["conditioner.embedders.1.model." + name] = tensor
+        # The refiner has it alone.
+        prefix = f"conditioner.embedders.{int(first.exists())}.model."
+        tensors |= {prefix + name: tensor for name, tensor in _open_clip(load_file(second)).items()}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+    return file
+
+
+def write_single_file_2(folder: Path, file: Path) -> Path:
+    """`folder` holds a Stable Diffusion 2.x pipeline, whose text encoder is open_clip's."""
+    tensors = _denoiser_and_autoencoder(folder, 1)
+    text = _open_clip(load_file(folder / "text_encoder/model.safetensors"))
+    tensors |= {"cond_stage_model.model." + name: tensor for name, tensor in text.items()}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
     return file
 
@@ -58,6 +69,7 @@ def _open_clip(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a CLIPTextModelWithProjection by the names of open_clip, which keeps the three of attention in one."""
     tensors: dict[str, Tensor] = {}
     for name, tensor in text.items():
+        # transformers writes what has no projection without it.
         original = name.removeprefix("text_model.")
         if name == "text_projection.weight":
             tensors["text_projection"] = tensor.T

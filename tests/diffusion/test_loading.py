@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from underpaint.diffusion.family import ModelLoadError, Row
+from underpaint.diffusion.family import ModelLoadError
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 
 from .single_file import write_single_file
@@ -46,20 +45,6 @@ def single_file(sd1_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
     return write_single_file(sd1_checkpoint, tmp_path_factory.mktemp("single") / "small.safetensors")
 
 
-def everything_it_computes(model: StableDiffusion) -> list[np.ndarray[Any, Any]]:
-    """What its text encoder, UNet and both halves of its autoencoder make of fixed inputs."""
-    prompt = model.encode_prompt("a red house")
-    encoded = model.encode_picture(np.full((64, 64, 3), 90, np.uint8))
-    latents = encoded.sample(torch.Generator().manual_seed(0))
-    row = Row(latents=latents[0], timestep=500.0, prompt=prompt, guidance_scale=7.5)
-    return [
-        prompt.hidden_states.numpy(),
-        latents.numpy(),
-        model.predict([row]).numpy(),
-        model.decode(latents),
-    ]
-
-
 def test_an_inpainting_checkpoint_is_told_by_its_first_layer(
     make_checkpoint: Callable[..., Path], sd1_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -83,19 +68,6 @@ def test_a_folder_is_loaded_without_a_network(sd1_checkpoint: Path) -> None:
     assert model.latent_shape(width_px=128, height_px=64) == (1, 4, 8, 16)
     assert model.scheduler_config["_class_name"] == "PNDMScheduler"
     assert not model.guidance_is_an_input
-
-
-def test_a_single_file_in_the_original_layout_is_the_same_model(
-    single_file: Path, sd1_checkpoint: Path
-) -> None:
-    pairs = zip(
-        everything_it_computes(load(single_file, config=sd1_checkpoint)),
-        everything_it_computes(load(sd1_checkpoint)),
-        strict=True,
-    )
-    for from_file, from_folder in pairs:
-        # Not to the last bit: where weights lie in memory decides which kernels some processors take.
-        np.testing.assert_allclose(from_file, from_folder, rtol=0, atol=1e-4)
 
 
 def test_a_single_file_whose_configuration_is_not_here_says_so(single_file: Path) -> None:

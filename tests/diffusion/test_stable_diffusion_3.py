@@ -3,15 +3,13 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from tests.diffusion.sd3_file import write_sd3_file
-from underpaint.diffusion.family import ModelLoadError, Row
+from underpaint.diffusion.family import ModelLoadError
 from underpaint.diffusion.stable_diffusion_3 import StableDiffusion3
 from underpaint.engine.weights import weights_bytes
 
@@ -58,26 +56,6 @@ def test_a_weight_multiplies_the_states_of_its_own_words(
 def test_half_precision_is_bfloat16(sd3_checkpoint: Path) -> None:
     half = StableDiffusion3.load(sd3_checkpoint, config=None, device=torch.device("cpu"), dtype=torch.float16)
     assert half.encode_prompt("a cat").hidden_states.dtype == torch.bfloat16
-
-
-def same_model(one: StableDiffusion3, other: StableDiffusion3) -> None:
-    prompts = [each.encode_prompt("a red house") for each in (one, other)]
-    torch.testing.assert_close(prompts[0].hidden_states, prompts[1].hidden_states, rtol=0, atol=1e-4)
-    torch.testing.assert_close(prompts[0].pooled, prompts[1].pooled, rtol=0, atol=1e-4)
-    latents = torch.randn(16, 8, 8, generator=torch.Generator().manual_seed(0))
-    row = Row(latents=latents, timestep=500.0, prompt=prompts[0], guidance_scale=5.0)
-    torch.testing.assert_close(other.predict([row]), one.predict([row]), rtol=0, atol=1e-4)
-    assert np.array_equal(one.decode(latents[None]), other.decode(latents[None]))
-
-
-@pytest.mark.parametrize(
-    "parts", [{}, {"text_encoders": ()}, {"text_encoders": (), "autoencoder": False}], ids=str
-)
-def test_a_single_file_is_the_same_model(
-    model: StableDiffusion3, sd3_checkpoint: Path, tmp_path: Path, parts: dict[str, Any]
-) -> None:
-    file = write_sd3_file(sd3_checkpoint, tmp_path / "small.safetensors", **parts)
-    same_model(model, load(file, config=sd3_checkpoint))
 
 
 def test_a_file_with_clip_and_without_t5_is_a_model_without_t5(sd3_checkpoint: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.checkpoints_xl import write_sdxl_checkpoint
-from tests.diffusion.single_file import write_single_file
 from underpaint.diffusion.encoded import EncodedPrompt
 from underpaint.diffusion.family import ModelLoadError, Row
 from underpaint.diffusion.quiet import quiet_libraries
@@ -118,20 +117,6 @@ def test_the_published_autoencoder_is_not_run_in_half_precision(sdxl_checkpoint:
     difference = np.abs(half.decode(latents).astype(int) - full.decode(latents).astype(int))
     assert difference.max() <= 1
     assert half.encode_prompt("a cat").hidden_states.dtype == torch.float16
-
-
-def test_a_single_file_in_the_layout_of_the_community_is_the_same_model(
-    model: StableDiffusionXL, sdxl_checkpoint: Path, tmp_path: Path
-) -> None:
-    file = write_single_file(sdxl_checkpoint, tmp_path / "small.safetensors")
-    single = load(file, config=sdxl_checkpoint)
-    prompts = model.encode_prompt("a red house"), single.encode_prompt("a red house")
-    torch.testing.assert_close(prompts[0].hidden_states, prompts[1].hidden_states, rtol=0, atol=1e-4)
-    torch.testing.assert_close(pooled(prompts[0]), pooled(prompts[1]), rtol=0, atol=1e-4)
-    latents = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(0))
-    row = Row(latents=latents, timestep=500.0, prompt=prompts[0], guidance_scale=5.0)
-    torch.testing.assert_close(single.predict([row]), model.predict([row]), rtol=0, atol=1e-4)
-    assert np.array_equal(single.decode(latents[None]), model.decode(latents[None]))
 
 
 def _lose_second_encoder(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from underpaint.catalog import search as model_search
 from underpaint.catalog.air import civitai_page, short_air
+from underpaint.catalog.contents import acts_upon
 from underpaint.catalog.embedded_entry import EMBEDDED, REPLACED
 from underpaint.catalog.entry import Category, ModelEntry
 from underpaint.catalog.errors import (
@@ -171,7 +172,12 @@ class Catalog:
 
 
 def _how_to_install(air: str, known: ModelEntry | None, page: str | None) -> str:
-    if known is not None and known.hub_id is not None and known.category == "ipadapter":
+    if (
+        known is not None
+        and known.hub_id is not None
+        and known.category == "ipadapter"
+        and not acts_upon(known.architecture, "flux1d")
+    ):
         wanted = known.comment or "its file"
         return (
             f"To install it, get {wanted}, and the image encoder beside it, from "

@@ -47,6 +47,8 @@ _FLUX = ("flux1d", "flux1s", "flux2")
 _FLUX_1 = frozenset({"flux1d", "flux1s", "fluxkontextdev", "flex_1_alpha"})
 """Architectures with the same layers: schnell only lacks those that take the guidance scale."""
 _UNET = "model.diffusion_model."
+_REFINERS_TEXT = "conditioner.embedders.0.model."
+"""The refiner has the second text encoder of SDXL alone, in the place of the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +157,7 @@ def _stable_diffusion(tensors: Mapping[str, TensorSpec]) -> Contents:
     if entry is None or exit_ is None or len(entry.shape) != 4 or len(exit_.shape) != 4:
         raise ModelRefused("the checkpoint's UNet lacks its first or last layer")
     kind = unet_type(entry.shape[1], exit_.shape[0])
-    if architecture == "sdxl" and 1280 in set(_text_widths(tensors)):
+    if architecture == "sdxl" and _any_start(tensors, (_REFINERS_TEXT,)):
         kind = "refiner"
     return Contents(category="checkpoint", architecture=architecture, type=kind)
 

@@ -7,20 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from underpaint.catalog.air import short_air
-from underpaint.catalog.contents import FAMILIES, Contents, contents_of, is_recognizable, same_family
+from underpaint.catalog.contents import (
+    FAMILIES,
+    Contents,
+    acts_upon,
+    contents_of,
+    is_recognizable,
+    same_family,
+)
 from underpaint.catalog.controlnets import inspect_controlnet, is_controlnet_folder
 from underpaint.catalog.diffusers_folder import inspect_folder
 from underpaint.catalog.embedded_entry import EMBEDDED
 from underpaint.catalog.entry import Category, ModelDefaults, ModelEntry, ModelFiles
 from underpaint.catalog.errors import ModelRefused, UnknownModel
+from underpaint.catalog.hub import REDUX
 from underpaint.catalog.known import KNOWN, known_by_hub_id
 from underpaint.catalog.safetensors_header import read_header
 from underpaint.diffusion.ip_adapter_names import is_image_encoder
 
 MAX_REPOSITORY_CHARACTERS = 96
 _REPOSITORY = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-_REDUX = Path("image_embedder", "diffusion_pytorch_model.safetensors")
-"""Within a folder of FLUX.1 Redux, as diffusers has it; an image encoder is beside it."""
 
 _USUAL_DEFAULTS = {
     "sdxl": ModelDefaults(width_px=1024, height_px=1024, steps=30, guidance_scale=5.0),
@@ -100,7 +106,7 @@ def describe(new: NewModel) -> ModelEntry:
         raise ModelRefused(
             f"{new.source} is said to be a checkpoint of {architecture}, but has no such tensors"
         )
-    if category == "ipadapter" and files.form != "file":
+    if category == "ipadapter" and files.form != "file" and not _is_redux_repository(files, architecture):
         raise ModelRefused(
             f"{new.source} is to be an IP-Adapter, which is one safetensors file: get it and the image encoder "
             "beside it, and add the file"
@@ -134,7 +140,7 @@ def describe(new: NewModel) -> ModelEntry:
 def _look(new: NewModel) -> tuple[ModelFiles, Contents]:
     path = Path(new.source).expanduser()
     try:
-        path = path / _REDUX if (path / _REDUX).is_file() else path
+        path = path / REDUX if (path / REDUX).is_file() else path
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError):
         is_folder = is_file = False
@@ -165,6 +171,13 @@ def _look(new: NewModel) -> tuple[ModelFiles, Contents]:
             f"{new.source} is no folder or file here, and not a hub repository's id (organization/name)"
         )
     return ModelFiles(form="hub", location=new.source, revision=new.revision), Contents()
+
+
+def _is_redux_repository(files: ModelFiles, architecture: str) -> bool:
+    """Whether it is a repository of an adapter for FLUX: Redux has one to itself, with the image encoder that it needs.
+    Those of other adapters hold several.
+    """
+    return files.form == "hub" and acts_upon(architecture, "flux1d")
 
 
 def _image_encoder(new: NewModel) -> str | None:

@@ -15,7 +15,15 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from underpaint.catalog.diffusers_folder import inspect_folder
 from underpaint.catalog.entry import ModelEntry, ModelFiles
 from underpaint.catalog.errors import ModelRefused
-from underpaint.catalog.hub import cached_file, cached_folder, is_offline, weights_file
+from underpaint.catalog.hub import (
+    IMAGE_ENCODER,
+    REDUX,
+    cached_file,
+    cached_folder,
+    is_offline,
+    weights_file,
+)
+from underpaint.diffusion.ip_adapter_names import is_image_encoder
 
 _UNUSED_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 _CONFIGURATION = ("*.json", "*.txt", "*.model")
@@ -40,7 +48,7 @@ def local_files(entry: ModelEntry) -> Path:
         raise DownloadFailed(f"model {entry.air} has no files")
     if files.form != "hub":
         return Path(files.location)
-    cached = cached_folder(files) if entry.category == "checkpoint" else cached_file(files)
+    cached = cached_folder(files) if entry.category == "checkpoint" else cached_file(files, entry.category)
     if cached is not None:
         return cached
     if is_offline():
@@ -48,6 +56,8 @@ def local_files(entry: ModelEntry) -> Path:
             f"model {entry.air} is not downloaded yet, and this server is set to work offline"
         )
     try:
+        if entry.category == "ipadapter":
+            return _download_redux(files)
         if entry.category != "checkpoint":
             return _download_file(files, with_config=entry.category == "controlnet")
         folder = _download(files)
@@ -97,6 +107,22 @@ def _download_file(files: ModelFiles, *, with_config: bool) -> Path:
         # First: what is whole without it would be taken to be all of it.
         huggingface_hub.hf_hub_download(files.location, "config.json", revision=files.revision)
     return Path(huggingface_hub.hf_hub_download(files.location, name, revision=files.revision))
+
+
+def _download_redux(files: ModelFiles) -> Path:
+    """The file of Redux, and its image encoder beside it."""
+    names = huggingface_hub.list_repo_files(files.location, revision=files.revision)
+    if REDUX not in names:
+        raise ValueError(
+            f"it has no {REDUX}, so it is not Redux, the only adapter that is taken from the hub"
+        )
+    encoder = [name for name in wanted_files(names, [IMAGE_ENCODER]) if name in names and "/" in name]
+    folder = huggingface_hub.snapshot_download(
+        files.location, revision=files.revision, allow_patterns=[*encoder, REDUX]
+    )
+    if not is_image_encoder(Path(folder, IMAGE_ENCODER)):
+        raise ValueError("it lacks the image encoder in safetensors")
+    return Path(folder, REDUX)
 
 
 def _download(files: ModelFiles) -> Path:

@@ -14,6 +14,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from underpaint.catalog.diffusers_folder import inspect_folder
 from underpaint.catalog.entry import Category, ModelFiles
 from underpaint.catalog.errors import ModelRefused
+from underpaint.diffusion.ip_adapter_names import is_image_encoder
 
 USUAL_NAMES = (
     "pytorch_lora_weights.safetensors",
@@ -21,6 +22,9 @@ USUAL_NAMES = (
     "diffusion_pytorch_model.safetensors",
 )
 """Under which diffusers stores what is no checkpoint."""
+REDUX = "image_embedder/diffusion_pytorch_model.safetensors"
+"""Of FLUX.1 Redux in the layout of diffusers, whose image encoder is in a folder beside that."""
+IMAGE_ENCODER = "image_encoder"
 
 
 def is_offline() -> bool:
@@ -47,17 +51,22 @@ def cached_folder(files: ModelFiles) -> Path | None:
 
 def is_available_offline(files: ModelFiles, category: Category) -> bool:
     """Whether a hub model can be loaded without the hub."""
-    return (cached_folder(files) if category == "checkpoint" else cached_file(files)) is not None
+    return (cached_folder(files) if category == "checkpoint" else cached_file(files, category)) is not None
 
 
-def cached_file(files: ModelFiles) -> Path | None:
-    """The one file of a hub model that is no checkpoint, in the local cache; None where it is not there."""
+def cached_file(files: ModelFiles, category: Category) -> Path | None:
+    """The one file of a hub model that is no checkpoint, in the local cache; None where it is not there, and for an
+    adapter also where its image encoder is not.
+    """
     try:
         folder = Path(
             huggingface_hub.snapshot_download(files.location, revision=files.revision, local_files_only=True)
         )
     except (HFValidationError, LocalEntryNotFoundError):
         return None
+    if category == "ipadapter":
+        is_whole = (folder / REDUX).is_file() and is_image_encoder(folder / IMAGE_ENCODER)
+        return folder / REDUX if is_whole else None
     name = weights_file([path.name for path in folder.glob("*.safetensors")])
     return None if name is None else folder / name
 

@@ -167,7 +167,6 @@ _ADDITIONS = (
         "ipadapter",
         "flux1d",
         "black-forest-labs/FLUX.1-Redux-dev",
-        comment="the file flux1-redux-dev.safetensors of the repository",
     ),
     _addition("runware:120@2", "LayerDiffuse", "lora", "flux1d", None),
     _addition("runware:120@4", "LayerDiffuse", "vae", "flux1d", None),

@@ -14,7 +14,7 @@ from underpaint.diffusion.loading import (
     load_pipeline,
     loading,
     require_all_weights,
-    tensor_names,
+    tensor_shapes,
 )
 
 LAYOUT = PipelineLayout(
@@ -47,7 +47,7 @@ def load_stable_diffusion_3(location: Path, *, config: str | Path | None, dtype:
     if location.suffix.lower() != ".safetensors" or not location.is_file():
         return load_pipeline(location, LAYOUT, config=config, dtype=dtype)
     with loading(location):
-        names = tensor_names(location)
+        names = tensor_shapes(location)
 
         def holds(start: str) -> bool:
             return any(name.startswith(start) for name in names)
