@@ -123,13 +123,9 @@ def test_a_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("air", ["runware:55@5", "runware:55@1"])
 def test_a_repository_is_no_adapter(air: str) -> None:
-    """Those of the published ones hold several. Redux has its own (`test_download`)."""
+    """That of the published ones holds several. Redux has one to itself (`test_download`)."""
     with pytest.raises(ModelRefused, match="which is one safetensors file"):
-        describe(
-            NewModel(
-                air=air, source="h94/IP-Adapter", architecture="sd1x" if air == "runware:55@5" else "flux1d"
-            )
-        )
+        describe(NewModel(air=air, source="h94/IP-Adapter"))
 
 
 def test_redux_is_found_in_its_folder_with_its_encoder(tmp_path: Path) -> None:

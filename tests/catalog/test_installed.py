@@ -178,3 +178,14 @@ def test_a_write_that_fails_leaves_the_list_and_no_debris(
         models.add(entry("test:2@1"))
     assert set(models.entries()) == {"test:1@1"}
     assert {path.name for path in tmp_path.iterdir()} <= {"models.json", "models.lock"}
+
+
+def test_it_is_written_down_when_a_model_came_and_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, clock = InstalledModels(tmp_path), iter([100.0, 200.0])
+    monkeypatch.setattr("underpaint.catalog.installed.time.time", lambda: next(clock))
+    models.add(entry())
+    models.add(entry(), replace=True)
+    kept = InstalledModels(tmp_path).entries()["test:1@1"]
+    assert (kept.added_s, kept.updated_s) == (100.0, 200.0)

@@ -86,3 +86,7 @@ class ModelEntry:
     default_weight: float | None = None
     """Of LoRAs, -4 to 4; None is 1."""
     good_for: str = ""
+    added_s: float = field(default=0.0, compare=False)
+    """When it was put on the list, in seconds since 1970; 0 where nobody wrote that down."""
+    updated_s: float = field(default=0.0, compare=False)
+    """When its entry last changed, likewise."""

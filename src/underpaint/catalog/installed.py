@@ -1,5 +1,7 @@
 """The list of installed models: one JSON file in the data folder, shared by command line and server."""
 
+import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -67,7 +69,9 @@ class InstalledModels:
         def added(entries: dict[str, ModelEntry]) -> None:
             if entry.air in entries and not replace:
                 raise ModelRefused(f"{entry.air} is installed already; remove it first, or replace it")
-            entries[entry.air] = entry
+            now_s, former = time.time(), entries.get(entry.air)
+            added_s = former.added_s if former is not None else now_s
+            entries[entry.air] = dataclasses.replace(entry, added_s=added_s, updated_s=now_s)
 
         self._change(added)
 

@@ -1,11 +1,23 @@
 """The API's modelSearch over a list of entries: filters and scores."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from underpaint.catalog.entry import ModelEntry
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
+
+CAPABILITIES = ("text-to-image", "image-to-image", "inpainting", "outpainting", "editing", "control")
+"""What checkpoints can be asked for. Words of this library's own: the API documents none."""
+_OFFICIAL = ("runware:", "bfl:", "underpaint:")
+"""How identifiers begin that the hosted service, makers of models and this package give."""
+_ORDERS: dict[str, Callable[[ModelEntry], Any]] = {
+    "name": lambda entry: entry.name.lower(),
+    "addedUnixTimestamp": lambda entry: entry.added_s,
+    "updatedDateUnixTimestamp": lambda entry: entry.updated_s,
+}
+"""What entries are ordered by, by names of the API's. Nobody counts how popular models are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +36,11 @@ class SearchQuery:
     conditioning: str | None = None
     """Applies to ControlNets, and leaves only those."""
     visibility: Literal["public", "private", "all"] = "all"
+    source: Literal["official", "community"] | None = None
+    capabilities: tuple[str, ...] = ()
+    """All of them (`CAPABILITIES`)."""
+    sort: str | None = None
+    """One of the API's names of an order, with "-" before it for the other way round; None has the best ones first."""
     limit: int = 20
     offset: int = 0
 
@@ -35,8 +52,29 @@ def search(entries: Iterable[ModelEntry], query: SearchQuery) -> tuple[int, tupl
     API describes it; entries of equal weight stand in the order of their identifiers.
     """
     scored = [(score(entry, query.search), entry) for entry in entries if _passes(entry, query)]
-    found = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: (-pair[0], pair[1].air))
-    return len(found), tuple(entry for _, entry in found[query.offset : query.offset + query.limit])
+    best = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: (-pair[0], pair[1].air))
+    found = [entry for _, entry in best]
+    order = _ORDERS.get((query.sort or "").removeprefix("-"))
+    if order is not None:
+        found.sort(key=order, reverse=(query.sort or "").startswith("-"))
+    return len(found), tuple(found[query.offset : query.offset + query.limit])
+
+
+def capabilities(entry: ModelEntry) -> frozenset[str]:
+    """What a checkpoint can be asked for; nothing of what is none, and of what this version cannot run."""
+    family = FAMILY_OF_ARCHITECTURE.get(entry.architecture)
+    if entry.category != "checkpoint" or family is None or entry.type not in family.types:
+        return frozenset()
+    if entry.type == "control":
+        return frozenset({"control"})
+    if entry.type == "refiner":
+        return frozenset({"image-to-image"})
+    found = {"text-to-image", "image-to-image", "inpainting", "outpainting"}
+    if entry.type in family.without_strength:
+        found -= {"text-to-image", "image-to-image"}
+    if family.reference_images:
+        found.add("editing")
+    return frozenset(found)
 
 
 def score(entry: ModelEntry, text: str | None) -> int:
@@ -67,6 +105,8 @@ def _passes(entry: ModelEntry, query: SearchQuery) -> bool:
             or (entry.category == "controlnet" and _same(query.conditioning, entry.conditioning or ""))
         )
         and (query.visibility == "all" or entry.private == (query.visibility == "private"))
+        and (query.source is None or entry.air.startswith(_OFFICIAL) == (query.source == "official"))
+        and {name.lower() for name in query.capabilities} <= capabilities(entry)
     )
 
 

@@ -19,6 +19,9 @@ def search_models(task: ModelSearchTask, catalog: Catalog) -> Reply:
             conditioning=task.conditioning,
             # Everything in one's own library is one's own: there are no favourites here.
             visibility=task.visibility if task.visibility in ("public", "private") else "all",
+            source=task.source,
+            capabilities=task.capabilities,
+            sort=task.sort,
             limit=task.limit,
             offset=task.offset,
         )

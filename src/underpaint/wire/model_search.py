@@ -6,8 +6,8 @@ from pydantic import BeforeValidator, Field
 
 from underpaint.wire.fields import IdentifiedTask, Integer
 
-Category = Literal["checkpoint", "lora", "lycoris", "controlnet", "vae", "embeddings"]
-CheckpointType = Literal["base", "inpainting", "refiner"]
+Category = Literal["checkpoint", "lora", "lycoris", "controlnet", "vae", "embeddings", "ipadapter"]
+CheckpointType = Literal["base", "inpainting", "refiner", "control"]
 Visibility = Literal["public", "private", "all", "favorite", "owned"]
 Source = Literal["official", "community"]
 Sort = Literal[
@@ -36,14 +36,14 @@ class ModelSearchTask(IdentifiedTask):
     Attributes:
         search: words looked for in name, AIR, version and tags, without regard to case.
         tags: a model matches when it has any of them.
-        category: kind of model.
-        type: kind of checkpoint.
+        category: kind of model. "ipadapter" is an extension.
+        type: kind of checkpoint. "control", of those that are shown a map, is an extension.
         architecture: such as "sd1x", "sdxl" or "flux1d".
         conditioning: of a ControlNet model, such as "canny".
-        visibility: whose models.
-        sort: order of the results; a leading hyphen reverses it.
-        source: who published the model.
-        capabilities: a model matches when it has all of them.
+        visibility: whose models. In a library of one's own "favorite" and "owned" are all.
+        sort: order of the results; a leading hyphen reverses it. None has the best answers first.
+        source: "official" for the identifiers of the hosted service and of model makers, "community" for the rest.
+        capabilities: a model matches when it has all of them (`catalog.search.CAPABILITIES`).
         limit: models on a page, 1 to 100.
         offset: models before the page.
     """
@@ -51,8 +51,11 @@ class ModelSearchTask(IdentifiedTask):
     task_type: Literal["modelSearch"] = "modelSearch"
     search: str | None = Field(default=None, max_length=1000, description="words to look for")
     tags: Words = Field(default=(), max_length=100, description="any of these tags")
-    category: Category | None = Field(default=None, description="kind of model")
-    type: CheckpointType | None = Field(default=None, description="kind of checkpoint")
+    category: Category | None = Field(default=None, description="kind of model; ipadapter is an extension")
+    type: CheckpointType | None = Field(
+        default=None,
+        description="kind of checkpoint; control, of those that are shown a map, is an extension",
+    )
     architecture: str | None = Field(default=None, max_length=100, description='such as "sdxl"')
     conditioning: str | None = Field(default=None, max_length=100, description='such as "canny"')
     visibility: Visibility = Field(default="all", description="whose models")

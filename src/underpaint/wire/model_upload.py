@@ -11,7 +11,7 @@ from underpaint.wire.model_search import Words
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 
 UploadCategory = Literal["checkpoint", "lora", "vae", "controlnet", "embeddings"]
-UploadType = Literal["base", "inpainting", "refiner", "positive", "negative"]
+UploadType = Literal["base", "inpainting", "refiner", "control", "positive", "negative"]
 
 _OTHER_SPELLINGS = {"downloadUrl": "downloadURL", "defaultGuidanceScale": "defaultCFG"}
 
@@ -29,7 +29,8 @@ class ModelUploadTask(IdentifiedTask):
 
     Attributes:
         category: kind of model.
-        type: kind of checkpoint, or whether an embedding is for positive or negative prompts.
+        type: kind of checkpoint ("control", of those that are shown a map, is an extension), or whether an embedding is
+            for positive or negative prompts.
         architecture: such as "sd1x" or "sdxl"; checked against the file.
         format: of the file.
         air: identifier under which tasks will name it.
