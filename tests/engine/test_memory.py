@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.checkpoints import photo_like
 from tests.engine.driving import Driven, job_request, worst_difference
+from tests.redux import TOKENS, write_redux
 from underpaint.diffusion.family import Row
+from underpaint.diffusion.flux import GUIDED_TOKENS
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine import engine as engine_module
 from underpaint.engine import memory as memory_module
 from underpaint.engine import models as models_module
 from underpaint.engine.memory import free_bytes, peak_of, readable, total_bytes
+from underpaint.engine.messages import ImagePrompt, JobRequest, ModelReference
 from underpaint.engine.room import FIXED_BYTES, PassMemory
 from underpaint.engine.weights import weights_bytes
 
@@ -148,6 +152,53 @@ def test_of_a_batch_that_is_too_large_for_the_memory_a_part_runs(
     for seed in range(3):
         driven.finished(str(seed))
     assert max(tried) == 2
+
+
+def test_pictures_in_place_of_a_prompt_count_with_the_pixels(
+    flux_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of FLUX.1 Redux: four of them are more than the picture, and four do not fit where one does."""
+    redux = write_redux(tmp_path / "redux")
+    photo = photo_like(32, 32)
+
+    def job(name: str, *, pictures: int) -> JobRequest:
+        prompt = ImagePrompt(
+            air="runware:105@1",
+            location=redux,
+            encoder=redux.parents[1] / "image_encoder",
+            pictures=(photo,) * pictures,
+        )
+        return job_request(
+            name,
+            flux_checkpoint,
+            model=ModelReference(architecture="flux1d", location=flux_checkpoint),
+            image_prompts=(prompt,) if pictures else (),
+            scheduler="Default",
+            steps=2,
+        )
+
+    driven, measured = Driven(), list[int]()
+    record = PassMemory.record
+
+    def noted(memory: PassMemory, model: Hashable, *, pixels: int, **more: int) -> None:
+        measured.append(pixels)
+        record(memory, model, pixels=pixels, **more)
+
+    monkeypatch.setattr(PassMemory, "record", noted)
+    for pictures in (0, 1, 4):
+        driven.finish(job(f"of {pictures}", pictures=pictures))
+    texts, one, four = (64 * 64 + (GUIDED_TOKENS + pictures * TOKENS) * 16 * 16 for pictures in (0, 1, 4))
+    assert list(dict.fromkeys(measured)) == [texts, one, four]
+
+    tight = Driven()
+    tight.engine._memory.record(
+        job("any", pictures=0).model, rows=1, pixels=texts, peak_bytes=FIXED_BYTES + texts
+    )
+    room = round((one + four) / 2 / 0.9)
+    monkeypatch.setattr(engine_module, "free_bytes", lambda device: room)
+    tight.finish(job("one", pictures=1), job("four", pictures=4))
+    tight.finished("one")
+    assert tight.failed("four").code == "outOfMemory"
 
 
 def test_a_model_that_is_more_than_there_is_memory_for_is_refused(

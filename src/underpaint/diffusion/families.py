@@ -48,6 +48,9 @@ class FamilyEntry:
     draws_seed: bool = True
     """Whether the latents of a seed image are drawn from what the autoencoder is unsure of, or the likeliest, as in
     diffusers' pipeline."""
+    pixels_per_token: int = 0
+    """Pixels of a picture to each token of the denoising model, where prompts stand in one sequence with the picture
+    and take as much memory; 0 where they are read from beside."""
     has_unet: bool = True
     """Whether its denoising model is a UNet, for which there are DeepCache and OpenVINO."""
     types: frozenset[str] = frozenset({"base"})
@@ -103,6 +106,7 @@ _FLUX = FamilyEntry(
     vae=True,
     ip_adapters=True,
     weighs_ip_adapters=False,
+    pixels_per_token=16 * 16,
     has_unet=False,
     flow_levels=FlowLevels(),
 )
@@ -113,6 +117,7 @@ _STABLE_DIFFUSION_3 = FamilyEntry(
     schedulers=FLOW_SCHEDULERS,
     prompt_weightings=frozenset({"sdEmbeds"}),
     vae=True,
+    pixels_per_token=16 * 16,
     has_unet=False,
     flow_levels=FlowLevels(shift=3.0),
 )

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.leg import deep_cache_of, steps_of
 from underpaint.engine.messages import JobRequest, ModelReference
@@ -73,8 +74,14 @@ class Job:
 
     @property
     def pixels(self) -> int:
-        """Of its picture, or of a tile of it, and of what the model looks at beside: what a row of a pass takes."""
+        """Of its picture, or of a tile of it, and of what the model looks at beside: what a row of a pass takes. A
+        prompt counts with that, once it is encoded, in models that have it in one sequence with the picture: pictures
+        in place of one, by FLUX.1 Redux, are hundreds of tokens each.
+        """
         beside: int = sum(picture.shape[0] * picture.shape[1] for picture in self.request.reference_pictures)
+        if self.trajectory is not None:
+            family = FAMILY_OF_ARCHITECTURE[self.model.architecture]
+            beside += self.trajectory.tokens * family.pixels_per_token
         if self.request.tile_px is not None:
             return self.request.tile_px**2 + beside
         return self.request.width_px * self.request.height_px + beside
