@@ -117,6 +117,7 @@ async def test_negative_prompts_lead_away_from_what_they_name(studio: Studio) ->
     pictures = by_name(await recipes.cook(studio, REPOSITORY / "docs/guide/semantic-negative-prompts.md"))
     snow, not_warm, fog, not_dark = (np.asarray(picture, float) for picture in pictures)
 
+    # Each negative prompt names one thing, for the whole picture, so that one mean tells whether it acts.
     assert (not_warm[..., 0] - not_warm[..., 2]).mean() < (snow[..., 0] - snow[..., 2]).mean()
     assert not_dark.mean() > fog.mean()
 
