@@ -20,7 +20,15 @@ from underpaint.server.metrics import Metrics
 from underpaint.settings import ENVIRONMENT_PREFIX, Settings
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.studio.studio import StudioStatus
-from underpaint.wire import ERROR_CODES, SCHEDULER_NAMES, TASK_MODELS, json_schema, results
+from underpaint.wire import (
+    ERROR_CODES,
+    SCHEDULER_NAMES,
+    TASK_MODELS,
+    TaskError,
+    json_schema,
+    parse_task,
+    results,
+)
 from underpaint.wire.parameters import (
     IGNORED_OUTSIDE_INFERENCE,
     IGNORED_PARAMETERS,
@@ -297,6 +305,77 @@ def verdict(task_type: str, name: str) -> tuple[str, str]:
     return "refused", model.unsupported.get(name, "the server does not know it")
 
 
+_BESIDE: Mapping[str, Mapping[str, Any]] = {
+    "outpaint": {"top": 64},
+    "lora[]": {"model": "civitai:1@1"},
+    "embeddings[]": {"model": "civitai:1@1"},
+    "refiner": {"model": "civitai:101055@128080"},
+    "controlNet[]": {"model": "civitai:1@1", "guideImage": "a"},
+    "ipAdapters[]": {"model": "runware:55@5", "guideImage": "a"},
+    "acceleratorOptions": {"deepCache": True},
+}
+"""What a member of an object has to have beside it."""
+_SMALLEST: Mapping[str, Mapping[str, Any]] = {
+    "imageInference": {
+        "model": "civitai:1@1",
+        "positivePrompt": "a",
+        "seedImage": "a",
+        "width": 512,
+        "height": 512,
+        "steps": 20,
+    },
+    "upscale": {"model": "civitai:1@1", "inputImage": "a", "upscaleFactor": 2},
+}
+
+
+def member_verdict(task_type: str, parent: str, member: str) -> tuple[str, str]:
+    """What becomes of a member of an object, by giving it to the types that check requests."""
+    documented = documented_api()[task_type]
+    value = documented["members"][parent][member]
+    given = {**_BESIDE.get(parent, {}), member: value}
+    if member == "guideImages":
+        del given["guideImage"]
+    outer = dict(_SMALLEST[task_type])
+    if parent == "inputs":
+        # One picture is given in one place.
+        outer = {name: each for name, each in outer.items() if name not in ("seedImage", "inputImage")}
+        given = {**({"seedImage": "a"} if "mask" in member.lower() else {}), **given}
+    name = parent.removesuffix("[]")
+    task = {
+        **outer,
+        "taskType": task_type,
+        "taskUUID": "00000000-0000-4000-8000-000000000000",
+        name: [given] if parent.endswith("[]") else given,
+    }
+    try:
+        parse_task(task)
+    except TaskError as error:
+        return "refused", error.message.partition(": ")[2] or error.message
+    known = _members(task_type, name)
+    said = documented.get("notes", {}).get(f"{parent}.{member}", "")
+    if member not in known:
+        return "no effect", said
+    return ("differs" if said else "works"), said
+
+
+def _members(task_type: str, name: str) -> set[str]:
+    """Members of an object that the types know."""
+    definitions = json_schema()["$defs"]
+    described = definitions[TASK_MODELS[task_type].__name__]["properties"][name]
+    inner = described.get("items", described)
+    if "$ref" in inner:
+        inner = definitions[inner["$ref"].rpartition("/")[2]]
+    return set(inner.get("properties", ()))
+
+
+def field_verdict(task_type: str, name: str) -> tuple[str, str]:
+    """Whether a result field is sent, and what there is to say of it."""
+    said = documented_api()[task_type].get("fields", {}).get(name, "")
+    if name not in result_fields(task_type):
+        return "absent", said.removeprefix("absent: ")
+    return ("differs" if said else "works"), said
+
+
 def _compatibility() -> str:
     parts, unknown = [], []
     for task_type, documented in documented_api().items():
@@ -307,12 +386,17 @@ def _compatibility() -> str:
             ("parameter", "", ""),
             ((_code(name), *verdict(task_type, name)) for name in documented["parameters"]),
         )
-        sent = result_fields(task_type)
+        members = [
+            (_code(f"{parent}.{member}"), *member_verdict(task_type, parent, member))
+            for parent, given in documented.get("members", {}).items()
+            for member in given
+        ]
         fields = _table(
-            ("result field", ""),
-            ((_code(name), "works" if name in sent else "absent") for name in documented["results"]),
+            ("result field", "", ""),
+            ((_code(name), *field_verdict(task_type, name)) for name in documented["results"]),
         )
-        parts.append(f"## {task_type}\n\n{parameters}\n\n{fields}")
+        of_objects = f"\n\n{_table(('member of an object', '', ''), members)}" if members else ""
+        parts.append(f"## {task_type}\n\n{parameters}{of_objects}\n\n{fields}")
     names = ", ".join(map(_code, unknown))
     parts.append(f"## Tasks that are refused\n\nAnswered with `unsupportedTaskType`: {names}.")
     return "\n\n".join(parts)

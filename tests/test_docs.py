@@ -106,6 +106,43 @@ def test_what_differs_from_the_api_is_accepted_at_all() -> None:
             assert generate.verdict(task_type, name)[0] == "differs", (task_type, name)
 
 
+def test_every_member_of_an_object_says_what_becomes_of_it() -> None:
+    for task_type, documented in generate.documented_api().items():
+        members = documented.get("members", {})
+        verdicts = {
+            f"{parent}.{member}": generate.member_verdict(task_type, parent, member)
+            for parent, given in members.items()
+            for member in given
+        }
+        for name, (word, said) in verdicts.items():
+            assert word == "works" or said, name
+        # No note is about what is not there, and none is lost behind a refusal.
+        for name, note in documented.get("notes", {}).items():
+            assert verdicts[name][1] == note, name
+        for parent in members:
+            if task_type == "imageInference":
+                extra = generate._members(task_type, parent.removesuffix("[]")) - set(members[parent])
+                assert not extra, parent
+
+
+def test_every_object_of_a_task_has_its_members_on_the_page() -> None:
+    members = generate.documented_api()["imageInference"]["members"]
+    for name in generate.documented_api()["imageInference"]["parameters"]:
+        if generate.verdict("imageInference", name)[0] in ("works", "differs"):
+            holds = generate._members("imageInference", name)
+            assert not holds or name in members or f"{name}[]" in members, name
+
+
+def test_every_result_field_that_is_not_sent_says_why() -> None:
+    for task_type, documented in generate.documented_api().items():
+        if task_type not in TASK_MODELS:
+            continue
+        for name in documented["results"]:
+            word, said = generate.field_verdict(task_type, name)
+            assert word == "works" or said, (task_type, name)
+        assert set(documented.get("fields", {})) <= set(documented["results"]), task_type
+
+
 def test_every_refusal_of_a_documented_parameter_says_why() -> None:
     for name in generate.documented_api()["imageInference"]["parameters"]:
         word, why = generate.verdict("imageInference", name)

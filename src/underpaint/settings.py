@@ -230,7 +230,12 @@ class Settings(BaseModel):
     model_upload_hosts: tuple[str, ...] = Field(
         (),
         description="Hosts from which modelUpload may fetch models (`*.example.com` for all below one, `*` for every "
-        "public one). Without any, modelUpload is refused.",
+        "public one), and the host of the hub (huggingface.co) for its repositories. Without any, nothing is fetched.",
+    )
+    model_upload_folders: tuple[Path, ...] = Field(
+        (),
+        description="Folders of this machine in which modelUpload may name files and folders of models, which stay "
+        "where they are. Without any, and without model_upload_hosts, modelUpload is refused.",
     )
     max_model_bytes: int = Field(32 * 2**30, ge=2**10, description="Largest file that modelUpload fetches.")
     model_upload_timeout_s: float = Field(
@@ -287,7 +292,15 @@ class Settings(BaseModel):
             pairs[name.strip()] = target.strip()
         return pairs
 
-    @field_validator("fetch_allowed_hosts", "model_upload_hosts", "safety_labels", mode="before")
+    @field_validator("model_upload_folders")
+    @classmethod
+    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        """A server may be started from anywhere."""
+        return tuple(path.expanduser().absolute() for path in value)
+
+    @field_validator(
+        "fetch_allowed_hosts", "model_upload_hosts", "model_upload_folders", "safety_labels", mode="before"
+    )
     @classmethod
     def _list(cls, value: object) -> object:
         return tuple(_listed(value))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from underpaint.engine.process import Doings
 from underpaint.settings import Settings
 from underpaint.studio import Cancellation, OnProgress
-from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.caller import Caller, OnPart, Reply
 from underpaint.wire import Acknowledgement, CancelResult, ImageResult, TaskError, task_identity
 
 IMAGE_UUID = "0b9f8f6e-59ab-4d55-9ac3-3a1f57cb3a55"
@@ -66,6 +66,7 @@ class FakeStudio:
         *,
         hold_s: float = 0.0,
         on_progress: OnProgress | None = None,
+        on_part: OnPart | None = None,
         cancellation: Cancellation | None = None,
     ) -> Reply:
         self.callers.append(caller)
@@ -100,6 +101,14 @@ class FakeStudio:
                 return _refused(TaskError("taskCancelled", "Cancelled."), raw)
             if self._interrupted:
                 return _refused(TaskError("serviceUnavailable", "It goes on after the restart."), raw)
+        if prompt == "in parts":
+            parts = [_result(raw, task_uuid, position=number) for number in range(3)]
+            if on_part is None:
+                return Reply(data=tuple(parts))
+            for part in parts[:-1]:
+                await on_part([part])
+            await self._gates.setdefault(task_uuid, asyncio.Event()).wait()
+            return Reply(data=(parts[-1],))
         if prompt == "bad strength":
             return _refused(TaskError("invalidStrength", "Too strong.", parameter="strength"), raw)
         if prompt == "full":

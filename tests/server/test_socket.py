@@ -397,6 +397,27 @@ class TestSessions:
             assert await ask(socket, PING) == PONG
 
 
+class TestParts:
+    """Of a reply, before its end: modelUpload says its stages so."""
+
+    async def test_come_as_data_and_are_not_said_again(self, server: Listening) -> None:
+        async with server.authenticated() as socket:
+            await socket.send(json.dumps([image_task("a", "in parts")]))
+            parts = [(await frame(socket))["data"] for _ in range(2)]
+            # The rest is still to come.
+            assert await ask(socket, PING) == PONG
+            server.studio.let_go("a")
+            parts.append((await frame(socket))["data"])
+            assert [len(part) for part in parts] == [1, 1, 1]
+            assert len({part[0]["imageUUID"] for part in parts}) == 3
+
+    async def test_come_together_to_the_client_that_takes_the_first_for_all(self, server: Listening) -> None:
+        async with server.socket(user_agent_header="runware-python/1.8.0 (python/3.11.7)") as socket:
+            await ask(socket, authentication())
+            await socket.send(json.dumps([image_task("a", "in parts")]))
+            assert len((await frame(socket))["data"]) == 3
+
+
 STEP = {
     "taskType": "imageInference",
     "taskUUID": "a",

@@ -22,7 +22,7 @@ from underpaint.engine.messages import Failed, Finished, JobRequest, Picture, Pr
 from underpaint.engine.process import Doings, Outcome
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
-from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.caller import Caller, OnPart, Reply
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.journal import Journal
 from underpaint.studio.links import links_by
@@ -198,10 +198,16 @@ class Workplace:
         *,
         hold_s: float = 0.0,
         on_progress: OnProgress | None = None,
+        on_part: OnPart | None = None,
         cancellation: Cancellation | None = None,
     ) -> Reply:
         return await self.studio.perform(
-            raw, caller, hold_s=hold_s, on_progress=on_progress, cancellation=cancellation
+            raw,
+            caller,
+            hold_s=hold_s,
+            on_progress=on_progress,
+            on_part=on_part,
+            cancellation=cancellation,
         )
 
 

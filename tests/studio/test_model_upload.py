@@ -2,15 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.catalog.weights import sd_single_file, write_safetensors
+from tests.catalog.weights import sd_single_file, write_folder, write_safetensors
 from tests.images.test_fetch import Writer, origin
 from tests.studio.conftest import Workplace, error_of, item_of, transformation
+from underpaint.catalog import ModelFiles
+from underpaint.catalog.installed import InstalledModels
+from underpaint.studio.caller import Item, Reply
 
 Open = Callable[..., Workplace]
 
@@ -44,7 +48,7 @@ def weights(tmp_path: Path) -> bytes:
 @pytest.fixture
 def open_library(open_workplace: Open) -> Open:
     return lambda **settings: open_workplace(
-        model_upload_hosts="127.0.0.1", fetch_allow_private=True, **settings
+        **{"model_upload_hosts": "127.0.0.1", "fetch_allow_private": True, **settings}
     )
 
 
@@ -72,11 +76,144 @@ async def test_a_model_goes_through_its_stages_and_can_be_found(open_library: Op
     assert (found["defaultSteps"], found["defaultCFG"], found["tags"]) == (25, 6.5, ["portrait"])
 
 
+async def test_each_stage_is_said_as_it_comes(open_library: Open, weights: bytes) -> None:
+    workplace = open_library()
+    said: list[str] = []
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(writer: Writer) -> None:
+        asked.set()
+        await go_on.wait()
+        writer.write(answer(weights))
+        await writer.drain()
+
+    async def hear(items: Sequence[Item]) -> None:
+        said.extend(item["status"] for item in items)
+
+    async with origin(slowly) as there:
+        task = asyncio.create_task(workplace.perform(upload(there.url), on_part=hear))
+        await asked.wait()
+        assert said == ["validated"]
+        go_on.set()
+        reply = await task
+    assert said == ["validated", "downloaded", "stored"]
+    assert [item["status"] for item in reply.data] == ["ready"]
+
+
+async def test_what_fails_ends_the_stages(open_library: Open) -> None:
+    said: list[str] = []
+
+    async def hear(items: Sequence[Item]) -> None:
+        said.extend(item["status"] for item in items)
+
+    async with origin(answer(b"PK")) as there:
+        reply = await open_library().perform(upload(there.url), on_part=hear)
+    assert said == ["validated", "downloaded"]
+    assert error_of(reply)["code"] == "invalidDownloadURL"
+
+
 async def test_without_an_allowed_host_no_model_is_taken(workplace: Workplace) -> None:
     error = error_of(await workplace.perform(upload("https://models.example.com/seven.safetensors")))
 
     assert error["code"] == "insufficientPermissions"
     assert "model_upload_hosts" in error["message"]
+
+
+def refused(reply: Reply) -> str:
+    error = error_of(reply)
+    assert (error["code"], error["parameter"]) == ("invalidDownloadURL", "downloadURL")
+    return str(error["message"])
+
+
+async def test_what_is_in_an_allowed_folder_is_listed_where_it_is(
+    open_workplace: Open, tmp_path: Path, weights: bytes
+) -> None:
+    allowed = tmp_path / "shelf"
+    file = write_safetensors(allowed / "seven.safetensors", sd_single_file())
+    folder = write_folder(allowed / "eight", in_channels=9)
+    workplace = open_workplace(model_upload_folders=str(allowed))
+
+    reply = await workplace.perform(upload(str(file)))
+    assert [item["status"] for item in reply.data] == ["validated", "downloaded", "stored", "ready"]
+    eight = upload(f"file://{folder}", air="mine:8@1", type="inpainting")
+    assert not (await workplace.perform(eight)).errors
+    assert stored(workplace) == []
+    listed = InstalledModels(workplace.settings.data_dir).entries()
+    assert [each.files and (each.files.form, each.files.location) for each in listed.values()] == [
+        ("file", str(file)),
+        ("folder", str(folder)),
+    ]
+    assert "inpainting" in refused(await workplace.perform(upload(str(folder), air="mine:9@1")))
+    # Hosts are another setting's affair.
+    assert "model_upload_hosts" in refused(
+        await workplace.perform(upload("https://127.0.0.1/x", air="mine:9@1"))
+    )
+    assert "model_upload_hosts" in refused(await workplace.perform(upload("someone/a-model", air="mine:9@1")))
+
+
+async def test_nothing_outside_of_allowed_folders_is_looked_at(open_workplace: Open, tmp_path: Path) -> None:
+    allowed, elsewhere = tmp_path / "shelf", tmp_path / "elsewhere"
+    file = write_safetensors(elsewhere / "seven.safetensors", sd_single_file())
+    allowed.mkdir()
+    (allowed / "link.safetensors").symlink_to(file)
+    workplace = open_workplace(model_upload_folders=str(allowed))
+    for given in (
+        str(file),
+        f"file://{file}",
+        str(allowed / "link.safetensors"),
+        str(allowed / ".." / "elsewhere" / "seven.safetensors"),
+        f"{allowed}-too/seven.safetensors",
+        str(elsewhere / "there-is-no-such-file"),
+        "/etc/passwd",
+        "/a\0b",
+    ):
+        assert "model_upload_folders" in refused(await workplace.perform(upload(given))), given
+    for given in ("ftp://127.0.0.1/x", "seven", "a/b/c", "../x", "C:\\models", "data:,x"):
+        assert "no URL" in refused(await workplace.perform(upload(given))), given
+    missing = refused(await workplace.perform(upload(str(allowed / "missing.safetensors"))))
+    assert str(tmp_path) not in missing
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub whose one repository, someone/a-model, is in the cache already; nothing else can be fetched."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("underpaint.catalog.download.is_offline", lambda: False)
+    storage = tmp_path / "models--someone--a-model"
+    (storage / "refs").mkdir(parents=True)
+    (storage / "refs" / "main").write_text(COMMIT)
+    return write_folder(storage / "snapshots" / COMMIT)
+
+
+async def test_a_repository_of_the_hub_is_checked_and_listed(open_library: Open, hub: Path) -> None:
+    workplace = open_library(model_upload_hosts="huggingface.co")
+    said = refused(await workplace.perform(upload("someone/a-model", architecture="sdxl")))
+    assert "its files are sd1x" in said
+    assert str(hub) not in said
+    reply = await workplace.perform(upload(f"someone/a-model@{COMMIT}"))
+    assert [item["status"] for item in reply.data] == ["validated", "downloaded", "stored", "ready"]
+    [listed] = InstalledModels(workplace.settings.data_dir).entries().values()
+    assert listed.files == ModelFiles(form="hub", location="someone/a-model", revision=COMMIT)
+    assert (listed.architecture, listed.type, listed.hub_id) == ("sd1x", "base", "someone/a-model")
+
+
+async def test_a_repository_is_fetched_where_the_hub_is_allowed_and_its_files_are_not_too_large(
+    open_library: Open, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "huggingface.co" in refused(await open_library().perform(upload("someone/a-model")))
+    workplace = open_library(model_upload_hosts="*", max_model_bytes=5000)
+    large = SimpleNamespace(rfilename="unet/model.safetensors", size=5001)
+    monkeypatch.setattr("huggingface_hub.model_info", lambda *_, **__: SimpleNamespace(siblings=[large]))
+    error = error_of(await workplace.perform(upload("someone/another")))
+    assert (error["code"], error["parameter"]) == ("downloadFailed", "downloadURL")
+    assert "5001 bytes" in error["message"]
+    monkeypatch.setattr("underpaint.catalog.download.is_offline", lambda: True)
+    error = error_of(await workplace.perform(upload("someone/another")))
+    assert "work offline" in error["message"]
+    assert InstalledModels(workplace.settings.data_dir).entries() == {}
 
 
 async def test_another_host_is_not_asked(open_library: Open) -> None:

@@ -34,11 +34,15 @@ class DownloadFailed(RuntimeError):
     """A model could not be fetched from the hub. The message is fit to show a client."""
 
 
-def local_files(entry: ModelEntry) -> Path:
+def local_files(entry: ModelEntry, *, max_file_bytes: int | None = None) -> Path:
     """Folder or file of a model on this machine; a hub model is downloaded first if it has not been.
 
     Blocks for as long as that takes. An interrupted download goes on where it stopped, and counts as installed only
     when it is whole.
+
+    Args:
+        entry: of the model.
+        max_file_bytes: nothing is fetched from a repository with larger weights than that.
 
     Raises:
         DownloadFailed: the hub cannot be reached, has no such model, asks for a token, or has only pickles of it.
@@ -56,6 +60,8 @@ def local_files(entry: ModelEntry) -> Path:
             f"model {entry.air} is not downloaded yet, and this server is set to work offline"
         )
     try:
+        if max_file_bytes is not None:
+            _require_size(files, max_file_bytes)
         if entry.category == "ipadapter":
             return _download_redux(files)
         if entry.category != "checkpoint":
@@ -69,6 +75,13 @@ def local_files(entry: ModelEntry) -> Path:
             f"model {entry.air} could not be fetched as {files.location}: {reason}"
         ) from failure
     return folder
+
+
+def _require_size(files: ModelFiles, max_file_bytes: int) -> None:
+    about = huggingface_hub.model_info(files.location, revision=files.revision, files_metadata=True)
+    for each in about.siblings or ():
+        if each.rfilename.endswith(".safetensors") and (each.size or 0) > max_file_bytes:
+            raise ValueError(f"{each.rfilename} has {each.size} bytes; {max_file_bytes} are the most")
 
 
 def wanted_files(names: Iterable[str], components: Iterable[str]) -> list[str]:

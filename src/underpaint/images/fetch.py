@@ -222,7 +222,7 @@ class Fetcher:
             except AddressValueError as error:
                 raise FetchRefused("The URL's host is a number but not a plain IPv4 address.") from error
         if self._policy.allowed_hosts and not any(
-            _host_matches(host, entry) for entry in self._policy.allowed_hosts
+            host_matches(host, entry) for entry in self._policy.allowed_hosts
         ):
             raise FetchRefused(f"The host {host} is not one of those that may be asked.")
         return url.with_fragment(None)
@@ -299,7 +299,7 @@ class Fetcher:
             yield piece
 
 
-def _host_matches(host: str, entry: str) -> bool:
+def host_matches(host: str, entry: str) -> bool:
     entry = entry.lower().rstrip(".")
     return host.endswith(entry[1:]) if entry.startswith("*.") else host == entry
 

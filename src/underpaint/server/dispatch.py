@@ -9,7 +9,7 @@ from underpaint.server.metrics import Metrics, Outcome
 from underpaint.server.mishaps import Mishaps
 from underpaint.server.studio import Studio
 from underpaint.studio import Cancellation, OnProgress
-from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.caller import Caller, OnPart, Reply
 from underpaint.wire import TaskError, task_identity
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Dispatcher:
         *,
         hold_s: float = 0.0,
         on_progress: OnProgress | None = None,
+        on_part: OnPart | None = None,
         cancellation: Cancellation | None = None,
     ) -> Reply:
         """Answer one task, also if the studio fails in a way that nobody foresaw: a task without an answer
@@ -47,7 +48,12 @@ class Dispatcher:
         try:
             self._rates.admit(task_type, caller)
             reply = await self._studio.perform(
-                raw, caller, hold_s=hold_s, on_progress=on_progress, cancellation=cancellation
+                raw,
+                caller,
+                hold_s=hold_s,
+                on_progress=on_progress,
+                on_part=on_part,
+                cancellation=cancellation,
             )
         except TaskError as error:
             reply = refusal(error, raw)

@@ -68,6 +68,10 @@ async def serve_socket(websocket: WebSocket) -> None:
         services.metrics.websocket_connections.dec()
 
 
+_RUNWARE_SDK = "runware-python/"
+"""How runware-sdk, of PyPI, names itself. The older client of that language says "python" elsewhere."""
+
+
 class SocketConnection:
     """An open socket and who is at its other end."""
 
@@ -75,6 +79,9 @@ class SocketConnection:
         self._websocket = websocket
         self._services = services
         self._base_url = base_url(websocket, services.settings.public_url)
+        self._ends_with_first_item = websocket.headers.get("user-agent", "").startswith(_RUNWARE_SDK)
+        """Whether the client takes the first item of a reply for all of it, and an error that comes after it for one of
+        every task that it has."""
         self._session: Session | None = None
         self._sending = asyncio.Lock()
         self._open = True
@@ -233,6 +240,10 @@ class SocketConnection:
                 if session.connection is not None:
                     await session.connection.send(_encode(frame))
 
+        async def deliver(items: Sequence[Item]) -> None:
+            for frame in frames([dict(item) for item in items], []):
+                await self._services.sessions.deliver(session, _encode(frame), keep=True)
+
         def give_up() -> None:
             # Who is cut off by the end of the server asks the next one, where the task goes on.
             if not self._services.draining:
@@ -242,7 +253,12 @@ class SocketConnection:
             session.when_lost.add(give_up)
         try:
             reply = await self._services.dispatcher.perform(
-                raw, caller, hold_s=HOLD_S, on_progress=report, cancellation=cancellation
+                raw,
+                caller,
+                hold_s=HOLD_S,
+                on_progress=report,
+                on_part=None if self._ends_with_first_item else deliver,
+                cancellation=cancellation,
             )
             if came_in_time and self._services.draining and _is_interrupted(reply):
                 # The task goes on after the restart. An error would end it for its client; the close frame makes the

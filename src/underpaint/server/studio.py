@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from underpaint.settings import Settings
 from underpaint.studio import Cancellation, OnProgress
-from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.caller import Caller, OnPart, Reply
 
 
 class EngineDoings(Protocol):
@@ -77,6 +77,7 @@ class Studio(Protocol):
         *,
         hold_s: float = 0.0,
         on_progress: OnProgress | None = None,
+        on_part: OnPart | None = None,
         cancellation: Cancellation | None = None,
     ) -> Reply:
         """Run one task. Does not raise; when cancelled, the work goes on and getResponse has its results. What ends

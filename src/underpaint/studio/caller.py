@@ -1,6 +1,6 @@
 """Who sends a task, and what a task is answered with: the two values between server and studio."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,8 @@ from underpaint.permissions import ALL_SCOPES, NO_LIMITS, Limits, Scope
 
 Item = Mapping[str, Any]
 """One element of a reply's `data` or `errors`, in wire form."""
+OnPart = Callable[[Sequence[Item]], Awaitable[None]]
+"""Takes items of a reply that there are before its end."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""modelUpload: a model's file from a URL into the library."""
+"""modelUpload: a model from a URL, the hub or a folder of this machine into the library."""
 
 import asyncio
 import contextlib
@@ -6,19 +6,25 @@ import dataclasses
 import logging
 import os
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from underpaint.catalog import Catalog, ModelEntry, ModelRefused
+from underpaint.catalog import Catalog, ModelEntry, ModelFiles, ModelRefused
 from underpaint.catalog.describe import NewModel, describe
+from underpaint.catalog.download import DownloadFailed, local_files
 from underpaint.images import Fetcher, FetchFailed, FetchPolicy, FetchRefused
 from underpaint.settings import Settings
-from underpaint.studio.caller import Reply
+from underpaint.studio.caller import Item, OnPart, Reply
+from underpaint.studio.model_sources import Repository, source_of
 from underpaint.wire import ModelUploadStatus, ModelUploadTask, TaskError
 
 log = logging.getLogger(__name__)
 
 PARTIAL_SUFFIX = ".partial"
+Status = Literal["validated", "downloaded", "stored", "ready"]
+Say = Callable[[Status, str], Awaitable[None]]
+"""Tells of a stage that is behind the model, also in words."""
 
 
 class ModelUploads:
@@ -30,9 +36,9 @@ class ModelUploads:
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self._catalog = catalog
+        self._settings = settings
         self._folder = settings.data_dir / "models"
         hosts = settings.model_upload_hosts
-        self._enabled = bool(hosts)
         self._policy = FetchPolicy(
             allow_private=settings.fetch_allow_private,
             allowed_hosts=() if "*" in hosts else hosts,
@@ -46,62 +52,118 @@ class ModelUploads:
         for path in self._folder.glob(f"*{PARTIAL_SUFFIX}"):
             path.unlink(missing_ok=True)
 
-    async def upload(self, task: ModelUploadTask) -> Reply:
-        """Fetch, check and list a model, and answer with the stages that it went through.
+    async def upload(self, task: ModelUploadTask, on_part: OnPart | None = None) -> Reply:
+        """Fetch, check and list a model, and say each stage when it is behind it.
+
+        Args:
+            task: what it is, and where.
+            on_part: is given each stage but the last as it comes. Without it all of them are in the reply.
 
         Raises:
             TaskError: this server takes no models, has this one already, may not or could not fetch the file, or the
                 file is not a safetensors file of what the task says.
         """
-        if not self._enabled:
+        settings = self._settings
+        if not settings.model_upload_hosts and not settings.model_upload_folders:
             raise TaskError(
                 "insufficientPermissions",
-                "This server takes no models: no host is allowed by its setting model_upload_hosts.",
+                "This server takes no models: its settings model_upload_hosts and model_upload_folders allow none.",
                 parameter="taskType",
+            )
+        source = source_of(task.download_url, settings)
+        if isinstance(source, str) and not settings.model_upload_hosts:
+            raise TaskError(
+                "invalidDownloadURL",
+                "No host is allowed by this server's setting model_upload_hosts.",
+                parameter="downloadURL",
+                type="string",
             )
         if task.air in self._on_the_way or await asyncio.to_thread(self._is_taken, task.air):
             raise TaskError(
                 "modelAlreadyExists", f"{task.air} is in the library or on its way there.", parameter="air"
             )
         self._on_the_way.add(task.air)
+        said: list[Item] = []
+
+        async def say(status: Status, message: str) -> None:
+            item = ModelUploadStatus(
+                task_uuid=task.task_uuid, air=task.air, status=status, message=message
+            ).item()
+            if on_part is None or status == "ready":
+                said.append(item)
+            else:
+                await on_part([item])
+
         try:
-            size = await self._fetch_and_list(task)
+            # There is no "optimized": files stay as they are.
+            await say("validated", "The task is valid.")
+            await self._bring(task, source, say)
+            await say("stored", "The files are what the task says, and are stored.")
+            await say("ready", "The model can be named in tasks.")
         finally:
             self._on_the_way.discard(task.air)
-        stages: tuple[tuple[Any, str], ...] = (
-            ("validated", "The task is valid."),
-            ("downloaded", f"{size} bytes were fetched."),
-            ("stored", "The file is what the task says, and is stored."),
-            ("ready", "The model can be named in tasks."),
-        )
-        return Reply(
-            data=tuple(
-                ModelUploadStatus(
-                    task_uuid=task.task_uuid, air=task.air, status=status, message=message
-                ).item()
-                for status, message in stages
-            )
-        )
+        return Reply(data=tuple(said))
 
     def _is_taken(self, air: str) -> bool:
         return any(entry.air == air for entry in self._catalog.list())
 
-    async def _fetch_and_list(self, task: ModelUploadTask) -> int:
+    async def _bring(self, task: ModelUploadTask, source: str | Repository | Path, say: Say) -> None:
+        """Have the files on this machine, and the model on the list."""
+        match source:
+            case str():
+                await self._from_url(task, source, say)
+            case Repository():
+                await self._from_hub(task, source, say)
+            case Path():
+                await say("downloaded", "The files are on this machine.")
+                await asyncio.to_thread(self._list, task, source, lambda entry: entry)
+
+    async def _from_url(self, task: ModelUploadTask, url: str, say: Say) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{uuid.uuid4()}.safetensors"
         partial = path.with_suffix(PARTIAL_SUFFIX)
         try:
-            size = await self._fetch(task.download_url, partial)
+            size = await self._fetch(url, partial)
+            await say("downloaded", f"{size} bytes were fetched.")
             os.replace(partial, path)
             try:
-                await asyncio.to_thread(self._list, task, path)
+                await asyncio.to_thread(self._list, task, path, lambda entry: entry)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
         finally:
             partial.unlink(missing_ok=True)
         log.info("model %s: %d bytes are in the library", task.air, size)
-        return size
+
+    async def _from_hub(self, task: ModelUploadTask, repository: Repository, say: Say) -> None:
+        """Into the hub's own cache, where what is there already is not fetched again."""
+        files = ModelFiles(form="hub", location=repository.name, revision=repository.revision)
+        unseen = ModelEntry(
+            air=task.air,
+            name=task.name,
+            version=task.version,
+            architecture=task.architecture,
+            category=task.category,
+            files=files,
+        )
+        limit_s, limit_bytes = self._settings.model_upload_timeout_s, self._settings.max_model_bytes
+        try:
+            async with asyncio.timeout(limit_s):
+                path = await asyncio.to_thread(local_files, unseen, max_file_bytes=limit_bytes)
+        except TimeoutError:
+            raise TaskError(
+                "downloadFailed",
+                f"{repository.name} was not here within {limit_s:g} s; what has come is kept for the next time.",
+                parameter="downloadURL",
+            ) from None
+        except DownloadFailed as failure:
+            raise TaskError("downloadFailed", str(failure), parameter="downloadURL") from failure
+        await say("downloaded", f"{repository.name} was fetched from the hub.")
+
+        def listed(entry: ModelEntry) -> ModelEntry:
+            return dataclasses.replace(entry, files=files, hub_id=repository.name)
+
+        await asyncio.to_thread(self._list, task, path, listed)
 
     async def _fetch(self, url: str, partial: Path) -> int:
         try:
@@ -124,9 +186,10 @@ class ModelUploads:
             ) from failure
         return size
 
-    def _list(self, task: ModelUploadTask, path: Path) -> None:
+    def _list(self, task: ModelUploadTask, path: Path, listed: Callable[[ModelEntry], ModelEntry]) -> None:
+        """Check files against what the task says, and put them on the list, with what `listed` makes of the entry."""
         try:
-            self._catalog.installed.add(_entry(task, path))
+            self._catalog.installed.add(listed(_entry(task, path)))
         except ModelRefused as refusal:
             # Its path on this machine is nothing for clients.
             reason = str(refusal).replace(str(path), "the file")

@@ -21,7 +21,7 @@ from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import Doings, EngineProcess
 from underpaint.images import DecodeLimits, Fetcher, FetchPolicy, ImageStore
 from underpaint.settings import Settings
-from underpaint.studio.caller import Caller, Reply
+from underpaint.studio.caller import Caller, OnPart, Reply
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.cancelling import cancel_task
 from underpaint.studio.deliveries import Outbox
@@ -126,6 +126,7 @@ class Studio:
         *,
         hold_s: float = 0.0,
         on_progress: OnProgress | None = None,
+        on_part: OnPart | None = None,
         cancellation: Cancellation | None = None,
     ) -> Reply:
         """Run one task and answer it. Never raises.
@@ -139,6 +140,8 @@ class Studio:
             hold_s: how long a getResponse may be held open for its task's end.
             on_progress: is told how far the task is, if the task asks for that: for an asynchronous one also after its
                 acknowledgement. Never called once the task's outcome can be had.
+            on_part: is given items of the reply that there are before its end, which the reply then lacks; without it
+                they wait for the others.
             cancellation: ends a synchronous task whose caller has gone. An asynchronous one goes on.
         """
         try:
@@ -152,7 +155,7 @@ class Studio:
                 return await self._infer(
                     task, cast("Mapping[str, Any]", raw), caller, on_progress, cancellation or Cancellation()
                 )
-            return await self._perform(task, caller, hold_s)
+            return await self._perform(task, caller, hold_s, on_part)
         except TaskError as error:
             return _error_reply(error, raw)
         except Exception as failure:
@@ -208,7 +211,7 @@ class Studio:
                 log.exception("removing what has expired failed; trying again later")
             await asyncio.sleep(SWEEP_INTERVAL_S)
 
-    async def _perform(self, task: Task, caller: Caller, hold_s: float) -> Reply:
+    async def _perform(self, task: Task, caller: Caller, hold_s: float, on_part: OnPart | None) -> Reply:
         match task:
             case GetResponseTask():
                 return await self._polling.get_response(task, caller, hold_s=hold_s)
@@ -220,7 +223,7 @@ class Studio:
                 return await asyncio.to_thread(search_models, task, self._catalog)
             case ModelUploadTask():
                 self._refuse_while_draining()
-                return await self._model_uploads.upload(task)
+                return await self._model_uploads.upload(task, on_part)
             case ImageUploadTask():
                 self._refuse_while_draining()
                 return await self._uploads.upload(task, caller)

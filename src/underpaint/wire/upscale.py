@@ -15,7 +15,7 @@ from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_object
 
 UNSUPPORTED_SETTINGS = {
-    "controlNetWeight": "ControlNet models are not available",
+    "controlNetWeight": "upscaling draws without ControlNets",
     "colorFix": "colors are not corrected",
 }
 
