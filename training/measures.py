@@ -8,7 +8,7 @@ from diffusers import StableDiffusionImg2ImgPipeline
 
 from training import fields as f
 from training.fields import Float, Picture
-from training.judge import LABELS, StyleJudge, verdicts
+from training.judge import LABELS, StyleJudge, log_odds
 from training.sheets import render
 from training.styles import PROMISED_STYLES, STYLES
 
@@ -76,8 +76,41 @@ def style_hits(
     hits = {}
     for style, prompt in STYLE_PROMPTS.items():
         made = np.stack([render(pipeline, photo, prompt, strength=strength) for photo in photos.values()])
-        hits[style] = float((verdicts(judge, made).argmax(1) == LABELS.index(style)).mean())
+        hits[style] = float((log_odds(judge, made).argmax(1) == LABELS.index(style)).mean())
     return hits
+
+
+def share_of_way(photo: Picture, made: Picture, end: Picture) -> float:
+    """How far a picture went from the photo toward another one: 0 at the photo, 1 at the end.
+
+    The mean is over pictures that are blurred a little, since grain differs from run to run and says nothing.
+    """
+    start, there, target = (f.blur(picture, 2) for picture in (photo, made, end))
+    direction = target - start
+    return float(((there - start) * direction).sum() / max(float((direction**2).sum()), 1e-6))
+
+
+def style_by_strength(
+    pipeline: StableDiffusionImg2ImgPipeline,
+    judge: StyleJudge,
+    photos: Mapping[str, Picture],
+    strengths: Sequence[float],
+    styles: Sequence[str],
+) -> dict[float, tuple[float, float]]:
+    """For each strength, the mean share of the way to the picture at strength 0.6, and the share of pictures whose
+    style the judge names right. A strength that acts evenly goes a small part of the way at 0.1.
+    """
+    ways: dict[float, list[float]] = {strength: [] for strength in strengths}
+    named: dict[float, list[bool]] = {strength: [] for strength in strengths}
+    for photo in photos.values():
+        for style in styles:
+            end = render(pipeline, photo, STYLE_PROMPTS[style], strength=0.6)
+            for strength in strengths:
+                made = render(pipeline, photo, STYLE_PROMPTS[style], strength=strength)
+                ways[strength].append(share_of_way(photo, made, end))
+                verdict = int(log_odds(judge, made[None]).argmax())
+                named[strength].append(verdict == LABELS.index(style))
+    return {s: (float(np.mean(ways[s])), float(np.mean(named[s]))) for s in strengths}
 
 
 def structure_by_strength(
@@ -128,27 +161,45 @@ def guidance_pairs(
     photos: Mapping[str, Picture],
     low: float = 1.5,
     high: float = 7.0,
+    strength: float = 0.35,
 ) -> list[tuple[float, float]]:
-    """Doubt of the judge about the asked style at low and at high guidance, for each photo and style."""
+    """Log odds of the judge against the asked style at low and at high guidance, for each photo and style.
+
+    At strength 0.6 a style is complete at any guidance, the judge is as certain as it gets of both pictures, and
+    which of two certainties is the greater is chance; at 0.35 there is room for guidance to act.
+    """
     pairs = []
     for photo in photos.values():
         for style in PROMISED_STYLES:
             weak, strong = (
-                render(pipeline, photo, STYLE_PROMPTS[style], strength=0.6, guidance=scale)
+                render(pipeline, photo, STYLE_PROMPTS[style], strength=strength, guidance=scale)
                 for scale in (low, high)
             )
-            doubt = 1 - verdicts(judge, np.stack([weak, strong]))[:, LABELS.index(style)]
-            pairs.append((float(doubt[0]), float(doubt[1])))
+            against = -log_odds(judge, np.stack([weak, strong]))[:, LABELS.index(style)]
+            pairs.append((float(against[0]), float(against[1])))
     return pairs
 
 
-def color_cast(pipeline: StableDiffusionImg2ImgPipeline, photos: Mapping[str, Picture]) -> float:
-    """Largest shift of a photo's mean color, in levels, at strength 0.1 with an empty prompt."""
-    shifts = [
-        np.abs(render(pipeline, p, "", strength=0.1).mean((0, 1), dtype=float) - p.mean((0, 1))).max()
+CERTAIN = 3.0
+"""Log odds (95%) from which on the judge is certain: with smoothed labels it is taught to stop near 4, and what lies
+beyond says nothing.
+"""
+
+
+def open_pairs(pairs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The pairs of ``guidance_pairs`` in which the judge is not certain of the style both times.
+
+    The others are ties: guidance had nothing left to do.
+    """
+    return [pair for pair in pairs if max(pair) > -CERTAIN]
+
+
+def color_casts(pipeline: StableDiffusionImg2ImgPipeline, photos: Mapping[str, Picture]) -> list[float]:
+    """Shift of each photo's mean color (its largest channel), in levels, at strength 0.1 with an empty prompt."""
+    return [
+        float(np.abs(render(pipeline, p, "", strength=0.1).mean((0, 1), dtype=float) - p.mean((0, 1))).max())
         for p in photos.values()
     ]
-    return float(max(shifts))
 
 
 def median_seconds(call: Callable[[], object], repeats: int, now: Callable[[], float]) -> float:

@@ -1,19 +1,17 @@
-from collections.abc import Callable
-
 import numpy as np
-import torch
 
 from training.fields import Picture
-from training.judge import LABELS, StyleJudge, train_judge, verdicts
 from training.measures import (
     STYLE_PROMPTS,
     amount_of,
     clipped_share,
     edge_agreement,
     median_seconds,
+    open_pairs,
     share_moved,
+    share_of_way,
 )
-from training.styles import PROMISED_STYLES, STYLES
+from training.styles import PROMISED_STYLES
 
 
 def test_edges_agree_with_themselves_and_not_with_another_scene(photo: Picture) -> None:
@@ -49,18 +47,14 @@ def test_every_promised_style_has_a_prompt() -> None:
     assert tuple(STYLE_PROMPTS) == PROMISED_STYLES
 
 
-def test_a_judge_learns_to_tell_styles_apart(make_photo: Callable[..., Picture]) -> None:
-    torch.manual_seed(0)
-    told = [LABELS.index(name) for name in ("line_art", "neon", "photo")]
-    examples, labels = [], []
-    for seed in range(8):
-        rng = np.random.default_rng(seed)
-        picture = make_photo(seed, 192)
-        for label in told:
-            examples.append(STYLES[LABELS[label]](rng, picture) if LABELS[label] != "photo" else picture)
-            labels.append(label)
-    judge = train_judge(np.stack(examples), np.array(labels), steps=25)
-    assert isinstance(judge, StyleJudge)
-    probabilities = verdicts(judge, np.stack(examples[:6]))
-    assert np.allclose(probabilities.sum(1), 1, atol=1e-4)
-    assert (probabilities.argmax(1) == labels[:6]).all()
+def test_the_way_from_the_photo_to_a_picture(photo: Picture) -> None:
+    end = 255 - photo
+    half = (photo.astype(float) * 0.5 + end.astype(float) * 0.5).astype(np.uint8)
+    assert share_of_way(photo, photo, end) == 0
+    assert abs(share_of_way(photo, half, end) - 0.5) < 0.02
+    assert abs(share_of_way(photo, end, end) - 1) < 1e-5
+    assert share_of_way(photo, half, photo) == 0
+
+
+def test_pairs_that_are_certain_both_times_are_ties() -> None:
+    assert open_pairs([(-3.9, -4.1), (-4.1, -3.9), (-2.0, -4.0), (-4.0, 1.0)]) == [(-2.0, -4.0), (-4.0, 1.0)]
