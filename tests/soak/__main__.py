@@ -19,12 +19,14 @@ from typing import Any
 
 import psutil
 
-from tests.clients.environments import REPOSITORY, python_environment
+from tests.clients.environments import REPOSITORY, node_environment, python_environment
+from tests.clients.official_clients import copy_beside_packages
 from tests.fuzz.server import server_process
 from tests.soak.cutting import cutting
 
-CLIENTS = ("runware", "sdk-websocket", "sdk-rest", "runware", "sdk-websocket")
+CLIENTS = ("runware", "sdk-websocket", "sdk-rest", "runware", "sdk-websocket", "sdk-js")
 ENVIRONMENTS = {"runware": "runware", "sdk-websocket": "runware-sdk", "sdk-rest": "runware-sdk"}
+"""Of the clients in Python; the others are in JavaScript, and share one environment."""
 SAMPLE_S = 2.0
 GRACE_S = 400.0
 """After its time a client may still wait for its last calls."""
@@ -59,10 +61,11 @@ def growth(values: list[float] | list[int]) -> tuple[float, float]:
 async def _client(number: int, library: str, arguments: list[str], folder: Path) -> dict[str, Any]:
     scratch = folder / f"client-{number}"
     scratch.mkdir()
-    environment = python_environment(ENVIRONMENTS[library])
-    command = environment.command(Path(__file__).with_name("client.py"), library, *arguments, str(number))
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *_program(library, scratch),
+        library,
+        *arguments,
+        str(number),
         cwd=scratch,
         # The client that logs its exceptions logs each cut.
         env={"PATH": "/usr/bin:/bin", "NO_PROXY": "*", "HOME": str(scratch)},
@@ -77,11 +80,20 @@ async def _client(number: int, library: str, arguments: list[str], folder: Path)
     return report
 
 
+def _program(library: str, scratch: Path) -> list[str]:
+    here = Path(__file__).parent
+    if library in ENVIRONMENTS:
+        return python_environment(ENVIRONMENTS[library]).command(here / "client.py")
+    node = node_environment()
+    return node.command(copy_beside_packages(here / "client.mjs", node, scratch))
+
+
 async def soak(minutes: float, seed: int) -> dict[str, Any]:
     """Run all of it, and return the figures."""
     photo = REPOSITORY / "examples" / "photo.jpg"
     for name in set(ENVIRONMENTS.values()):
         await asyncio.to_thread(python_environment, name)
+    await asyncio.to_thread(node_environment)
     with (
         tempfile.TemporaryDirectory() as name,
         server_process(

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.checkpoints import EMBEDDED_CHECKPOINT
+from tests.checkpoints_flux import write_flux_checkpoint
 from tests.clients.server_process import ServerProcess, own_variables, underpaint
 from tests.controlnets import write_controlnet
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
+from underpaint.catalog import ModelEntry
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.installed import InstalledModels
 
@@ -45,25 +47,54 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server without keys, with the embedded model, an IP-Adapter and a ControlNet for it, test:1@1 and test:2@1."""
+def models(tmp_path_factory: pytest.TempPathFactory) -> Sequence[ModelEntry]:
+    """For the embedded model an IP-Adapter, test:1@1, and a ControlNet, test:2@1; a tiny Kontext, test:3@1; and an
+    IP-Adapter whose image encoder is not its own, test:4@1.
+    """
     import diffusers
 
-    server = ServerProcess(folder=tmp_path_factory.mktemp("playground"))
-    adapters = server.folder / "adapters"
+    folder = tmp_path_factory.mktemp("models")
     unet = diffusers.UNet2DConditionModel.from_pretrained(EMBEDDED_CHECKPOINT, subfolder="unet")
-    write_image_encoder(adapters / "image_encoder")
-    file = write_ip_adapter(adapters / "adapter.safetensors", unet)
-    network = write_controlnet(server.folder / "controlnet", unet)
-    server.data_folder.mkdir()
-    for new in (
-        NewModel(air="test:1@1", source=str(file), architecture="sd1x", name="Random adapter"),
+    write_image_encoder(folder / "image_encoder")
+    write_image_encoder(folder / "other" / "image_encoder", width=40)
+    unfit = write_ip_adapter(folder / "other" / "adapter.safetensors", unet)
+    news = (
         NewModel(
-            air="test:2@1", source=str(network), architecture="sd1x", name="Random net", conditioning="canny"
+            air="test:1@1",
+            source=str(write_ip_adapter(folder / "adapter.safetensors", unet)),
+            architecture="sd1x",
+            name="Random adapter",
         ),
-    ):
-        InstalledModels(server.data_folder).add(describe(new))
-    with server as running:
+        NewModel(
+            air="test:2@1",
+            source=str(write_controlnet(folder / "controlnet", unet)),
+            architecture="sd1x",
+            name="Random net",
+            conditioning="canny",
+        ),
+        NewModel(
+            air="test:3@1",
+            source=str(write_flux_checkpoint(folder / "kontext")),
+            architecture="fluxkontextdev",
+            name="Tiny Kontext",
+        ),
+        NewModel(air="test:4@1", source=str(unfit), architecture="sd1x", name="Unfit adapter"),
+    )
+    return [describe(new) for new in news]
+
+
+def furnished(folder: Path, models: Sequence[ModelEntry]) -> ServerProcess:
+    server = ServerProcess(folder=folder)
+    server.data_folder.mkdir()
+    for model in models:
+        InstalledModels(server.data_folder).add(model)
+    return server
+
+
+@pytest.fixture(scope="session")
+def server(models: Sequence[ModelEntry], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server without keys, with the embedded model and `models`."""
+    with furnished(tmp_path_factory.mktemp("playground"), models) as running:
         yield running
 
 
@@ -104,7 +135,7 @@ async def playground(visit: Visit) -> Playground:
 
 
 @pytest.fixture
-def restartable(tmp_path: Path) -> Iterator[ServerProcess]:
+def restartable(models: Sequence[ModelEntry], tmp_path: Path) -> Iterator[ServerProcess]:
     """A server of the test's own, to be killed and started again."""
-    with ServerProcess(folder=tmp_path) as running:
+    with furnished(tmp_path, models) as running:
         yield running

@@ -117,3 +117,62 @@ async def test_a_controlnet_follows_a_map_of_the_photo(playground: Playground) -
     await playground.paint()
     error = page.locator('[data-parameter="controlNet[0].endStepPercentage"] .error')
     await expect(error).to_contain_text("must be greater than")
+
+
+async def test_an_editing_model_looks_at_reference_images(playground: Playground) -> None:
+    page = playground.page
+    await page.locator("#model-search").fill("test:3@1")
+    await page.locator("#model-search").press("Tab")
+    await playground.quick(strength=1, steps=2)
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-guide").click()
+    await expect(page.locator("#guide-0-model option:checked")).to_have_text("Reference images")
+    await page.locator("#guide-0-photo").click()
+    await choose(playground, EXAMPLE_PHOTO)
+    await expect(page.locator(".guide-picture")).to_have_count(2)
+    await expect(page.locator("#guide-0-choose")).to_be_hidden()
+    await playground.paint()
+    await playground.finished(1)
+    [made] = await page.evaluate("JSON.parse(localStorage['underpaint.history'])")
+    references = made["parameters"]["referenceImages"]
+    assert references[0] == made["source"]["uuid"]
+    assert len(set(references)) == 2
+    assert "ipAdapters" not in made["parameters"]
+
+    await page.reload()
+    await expect(page.locator("#status")).to_have_attribute("data-state", "ready")
+    await expect(page.locator(".guide-picture img")).to_have_count(2)
+    await page.locator("#code-button").click()
+    [task] = json.loads(await page.locator("#code-text").inner_text())
+    assert task["referenceImages"] == references
+    await page.keyboard.press("Escape")
+    # A model that looks at none says so at them.
+    await page.locator("#model-search").fill("underpaint:1@2")
+    await page.locator("#model-search").press("Tab")
+    await playground.quick()
+    await playground.paint()
+    error = page.locator('.guide[data-parameter="referenceImages"] > .error')
+    await expect(error).to_contain_text("goes with editing models only")
+    await page.get_by_role("button", name="Take guide 1 away").click()
+    await page.locator("#use-settings").click()
+    assert await playground.sources(".guide-picture") == [
+        each["url"] for each in made["guides"]["referenceImages"][0]
+    ]
+
+
+async def test_what_the_engine_refuses_is_said_at_the_guide(playground: Playground) -> None:
+    page = playground.page
+    await playground.quick()
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-guide").click()
+    await page.locator("#add-guide").click()
+    for guide in range(2):
+        async with page.expect_file_chooser() as chooser:
+            await page.locator(f"#guide-{guide}-choose").click()
+        await (await chooser.value).set_files(EXAMPLE_PHOTO)
+    await page.select_option("#guide-1-model", "test:4@1")
+    await playground.paint()
+    error = page.locator('.guide[data-parameter="ipAdapters[1]"] > .error')
+    await expect(error).to_contain_text("was trained with another image encoder")
+    await expect(page.locator("#notice")).to_be_hidden()
+    await expect(page.locator('.guide[data-parameter="ipAdapters[0]"] > .error')).to_be_hidden()

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.clients.server_process import ServerProcess
 
-from .browser import Playground
+from .browser import EXAMPLE_PHOTO, Playground
 from .conftest import Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -61,6 +61,15 @@ async def test_a_restart_of_the_server_in_mid_run_is_survived(
     await visitor.page.locator("#mask-button").click()
     await visitor.page.keyboard.press("Space")
     await visitor.page.locator("#mask-done").click()
+    await visitor.page.get_by_text("Guide images").click()
+    await visitor.page.locator("#add-guide").click()
+    async with visitor.page.expect_file_chooser() as chooser:
+        await visitor.page.locator("#guide-0-choose").click()
+    await (await chooser.value).set_files(EXAMPLE_PHOTO)
+    await visitor.page.locator("#add-guide").click()
+    await visitor.page.select_option("#guide-1-model", "test:2@1")
+    await visitor.page.locator("#guide-1-make").click()
+    await expect(visitor.page.locator(".guide-picture")).to_have_count(2)
     await visitor.paint()
     await expect(visitor.page.locator(".tile .preview.shown")).to_be_visible()
     process = restartable.running()
@@ -70,12 +79,25 @@ async def test_a_restart_of_the_server_in_mid_run_is_survived(
     restartable.start()
     await visitor.finished(1)
     assert "/images/" in (await visitor.sources("#scene"))[1]
-    # The mask is still the page's, and the server's.
+    # Mask and guides are still the page's, and the server's.
     await visitor.page.reload()
     await visitor.ready()
     await expect(visitor.page.locator("#mask-button")).to_have_text("Masked")
     mask = await visitor.page.evaluate("JSON.parse(localStorage['underpaint.mask']).url")
-    assert (await visitor.page.request.get(mask)).ok
+    guides = await visitor.sources(".guide-picture")
+    assert len(guides) == 2
+    for url in (mask, *guides):
+        assert (await visitor.page.request.get(url)).ok
     await visitor.quick(width=256, height=256)
     await visitor.paint()
     await visitor.finished(2)
+    made = await visitor.page.evaluate("JSON.parse(localStorage['underpaint.history'])")
+    asked = [
+        {name: each["parameters"][name] for name in ("ipAdapters", "controlNet", "maskImage")}
+        for each in made
+    ]
+    assert asked[0] == asked[1]
+    assert {each["uuid"] for [each] in made[0]["guides"].values() for each in each} == {
+        asked[0]["ipAdapters"][0]["guideImage"],
+        asked[0]["controlNet"][0]["guideImage"],
+    }

@@ -159,6 +159,27 @@ async def test_a_run_by_keyboard_alone(playground: Playground) -> None:
     await playground.finished(2)
 
 
+async def test_every_control_says_what_it_does(playground: Playground) -> None:
+    page = playground.page
+    await page.evaluate("document.getElementById('more').open = true")
+    await page.get_by_text("Guide images").click()
+    for model in ("test:1@1", "test:2@1"):
+        await page.locator("#add-guide").click()
+        await page.locator("#guide-list select[id$=-model]").last.select_option(model)
+    await page.select_option("#guide-0-weightType", "style_and_composition")
+    controls = await page.eval_on_selector_all(
+        "#settings :is(input, select, textarea):not([type=file], [type=checkbox], [id$=-number])",
+        """all => all.map((each) => [each.id, each.type, (each.getAttribute("aria-describedby") ?? "").split(" ")
+            .map((id) => document.getElementById(id)?.textContent).join(" ")])""",
+    )
+    assert len(controls) > 20
+    for name, kind, words in controls:
+        # One line or two, of a column that has about 45 letters in each; a model's comment is its own.
+        assert 20 < len(words) < (300 if name == "model-search" else 110), (name, words)
+        if kind in {"range", "number"}:
+            assert re.search(r"\d", words), f"{name} does not say what values are useful: {words}"
+
+
 async def test_hostile_words_are_shown_as_words(playground: Playground) -> None:
     await playground.drop(EXAMPLE_PHOTO.read_bytes(), HOSTILE, "image/jpeg")
     await playground.quick(positivePrompt=HOSTILE, negativePrompt=HOSTILE)

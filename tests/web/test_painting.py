@@ -130,6 +130,8 @@ async def test_an_error_appears_at_the_control_that_it_concerns(playground: Play
     error = playground.page.locator('[data-parameter="width height"] .error')
     await expect(error).to_contain_text("'width'")
     await expect(playground.page.locator("#width")).to_have_attribute("aria-invalid", "true")
+    await expect(playground.page.locator("#width")).to_be_focused()
+    await expect(playground.page.locator("#height")).not_to_have_attribute("aria-invalid", "true")
     await expect(playground.page.locator("#notice")).to_be_hidden()
     await playground.set(width=128)
     await expect(error).to_be_hidden()
@@ -154,7 +156,7 @@ async def test_the_seed_can_be_locked_and_has_all_its_digits(playground: Playgro
 async def test_a_model_is_searched_for_and_an_unknown_one_is_an_error_there(playground: Playground) -> None:
     search = playground.page.locator("#model-search")
     await search.click()
-    await expect(playground.page.locator("#model-list [role=option]")).to_have_count(2)
+    await expect(playground.page.locator("#model-list [role=option]")).to_have_count(3)
     await search.fill("runware")
     await expect(playground.page.locator("#model-list [role=option]")).to_have_count(1)
     await expect(playground.page.locator("#model-list")).to_contain_text("underpaint:1@2 answers to it")
@@ -166,6 +168,14 @@ async def test_a_model_is_searched_for_and_an_unknown_one_is_an_error_there(play
     await playground.quick()
     await playground.paint()
     await expect(playground.page.locator('[data-parameter="model"] .error')).to_contain_text("civitai:1@1")
+
+
+async def test_an_idea_is_the_prompt_that_it_says(playground: Playground) -> None:
+    ideas = playground.page.locator("#ideas button")
+    for idea in await ideas.all():
+        await idea.click()
+        assert await playground.page.input_value("#positivePrompt") == await idea.inner_text()
+        await expect(playground.page.locator("#ideas [aria-pressed=true]")).to_have_count(1)
 
 
 async def test_the_program_of_the_settings_is_the_task(playground: Playground) -> None:

@@ -11,8 +11,8 @@ for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.dataset.firm === undefined && dialog.close());
 }
 
-/** `present()` gives what `programs` takes. */
-export function codeDialog(present) {
+/** `present()` gives what `programs` takes; `named` is a promise of when the server has a name for every picture in it. */
+export function codeDialog(present, named) {
   const tabs = find("code-tabs");
   let chosen = recall("language", "Task");
   const draw = () => {
@@ -42,6 +42,7 @@ export function codeDialog(present) {
   find("code-button").onclick = () => {
     draw();
     find("code-dialog").showModal();
+    named().then(draw, () => {}); // without, the program says what is to be put there
   };
 }
 

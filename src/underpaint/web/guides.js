@@ -1,48 +1,11 @@
 // Guide images: pictures that lead a task beside its prompt and its photo, each with the model by which it does.
 
 import { announce, el, find, icon } from "./dom.js";
+import { EDITORS, familyOf, KINDS, PREPROCESSORS, REFERENCE } from "./guidekinds.js";
 import { Photo, photoOf } from "./photo.js";
 import { recall, remember } from "./storage.js";
 
 const PAGE = 100; // of modelSearch
-// Architectures whose additions fit one another, as the server has it; any other fits itself alone.
-const FAMILIES = [/^(sd1x|sdhyper)/, /^(sdxl|pony|illustrious|noobai)/, /^(flux1d|fluxkontextdev|flex_1_alpha)/];
-const familyOf = (architecture) => FAMILIES.find((family) => family.test(architecture))?.source ?? architecture;
-
-const PREPROCESSORS = ["canny", "depth", "lineart", "lineart_anime", "mlsd", "normalbae", "openpose", "scribble", "seg", "shuffle", "softedge", "tile"];
-const WEIGHT_TYPES = ["normal", "ease_in", "ease_out", "ease_in_out", "weak_input", "weak_output", "weak_middle", "strong_middle", "style_transfer", "composition", "strong_style_transfer", "style_and_composition", "strong_style_and_composition"];
-
-/**
- * By the catalogue's category of the model: the task's parameter, how many pictures one entry takes, and what else it says.
- * A field is a range [least, most, step] or a choice; `value` is the API's default, `first` what suits a beginning better, and
- * `when` says for which guide it is worth asking.
- */
-const KINDS = {
-  ipadapter: {
-    parameter: "ipAdapters",
-    title: "IP-Adapters",
-    most: 8,
-    fields: [
-      { name: "weight", label: "Weight", range: [-1, 1, 0.05], value: 1, first: 0.6, hint: "0.4 to 0.8 leaves the prompt its say; below 0 leads away from it." },
-      { name: "combineMethod", label: "Together", options: ["concat", "add", "subtract", "average", "norm_average"], value: "concat", when: ({ pictures }) => pictures.length > 1, hint: "concat sees each of the pictures, average their mean." },
-      { name: "weightType", label: "Leads", options: WEIGHT_TYPES, value: "normal", hint: "style_transfer takes the look alone, composition the arrangement alone." },
-      { name: "weightComposition", label: "Composition", range: [0, 1, 0.05], value: 1, when: ({ values }) => /style_and_composition$/.test(values.weightType), hint: "The weight of the arrangement, beside that of the style." },
-    ],
-  },
-  controlnet: {
-    parameter: "controlNet",
-    title: "ControlNets",
-    most: 1,
-    map: true, // its picture is a map, such as of edges, which the server makes of a photo
-    fields: [
-      { name: "weight", label: "Weight", range: [0, 1, 0.05], value: 1, hint: "How strictly the map is followed. 0.5 to 1 is usual." },
-      { name: "startStepPercentage", label: "From, % of the steps", range: [0, 99, 1], value: 0, hint: "0 lays the picture out by the map from the start." },
-      { name: "endStepPercentage", label: "To, % of the steps", range: [1, 100, 1], value: 100, hint: "60 to 80 leaves the last details to the prompt." },
-      { name: "controlMode", label: "Counts for more", options: ["balanced", "prompt", "controlnet"], value: "balanced", hint: "The prompt, the map, or neither." },
-    ],
-  },
-};
-
 /** One guide: `kind` of KINDS, `model`, its `pictures`, and the `values` of the kind's fields. */
 class Guide {
   constructor(kind, model, pictures = [], values = {}) {
@@ -50,8 +13,9 @@ class Guide {
     Object.assign(this, { kind, model, pictures, values: own });
   }
 
-  /** What the task says of it, but for its pictures: what it would do anyway is left out. */
+  /** What the task says of it, but for its pictures: what it would do anyway is left out. Null where they are all it says. */
   get entry() {
+    if (KINDS[this.kind].plain) return null;
     const said = KINDS[this.kind].fields.filter(({ name, value, when }) => this.values[name] !== value && (!when || when(this)));
     return { model: this.model, ...Object.fromEntries(said.map(({ name }) => [name, this.values[name]])) };
   }
@@ -69,6 +33,7 @@ export class Guides {
   #guides = [];
   #all = null; // a promise of the models here
   #models = []; // that go with the present one
+  #looked = false; // whether that is known
   #checkpoint = {};
   #list = find("guide-list");
   #input = find("guide-file");
@@ -117,12 +82,16 @@ export class Guides {
 
   /** Puts in those of a task. `records` are those that a run kept: [[record, ...], ...] by parameter. */
   set(parameters, records = {}) {
-    this.#guides = Object.entries(KINDS).flatMap(([kind, { parameter }]) =>
-      (parameters[parameter] ?? []).map(({ model, guideImage, guideImages, ...values }, index) => {
-        const known = records[parameter]?.[index] ?? [guideImages ?? guideImage ?? []].flat().map((uuid) => ({ uuid, url: "", name: "A guide image" }));
+    this.#guides = Object.entries(KINDS).flatMap(([kind, { parameter, plain }]) => {
+      // Of its reference images, a picture says only how many there were.
+      const asked = Array.isArray(parameters[parameter]) ? parameters[parameter] : [];
+      const entries = plain ? (asked.length ? [{ model: REFERENCE.air, guideImages: asked }] : []) : asked;
+      return entries.map(({ model, guideImage, guideImages, ...values }, index) => {
+        const kept = plain ? records[parameter]?.flat() : records[parameter]?.[index];
+        const known = kept ?? [guideImages ?? guideImage ?? []].flat().map((uuid) => ({ uuid, url: "", name: "A guide image" }));
         return new Guide(kind, model, known.map((record) => new Photo(record)), values);
-      }),
-    );
+      });
+    });
     if (this.#guides.length) find("guides").open = true;
     this.#changed();
     this.#look();
@@ -133,7 +102,9 @@ export class Guides {
     this.#all ??= this.#search().catch(() => (this.#all = null));
     const all = (await this.#all) ?? [];
     const architecture = this.#checkpoint.architecture ?? all.find(({ air }) => air === this.#checkpoint.air)?.architecture;
-    this.#models = all.filter((model) => model.category in KINDS && (!architecture || familyOf(model.architecture) === familyOf(architecture)));
+    const own = EDITORS.test(architecture) ? [REFERENCE] : [];
+    this.#models = own.concat(all.filter((model) => model.category in KINDS && (!architecture || familyOf(model.architecture) === familyOf(architecture))));
+    this.#looked = all.length > 0;
     find("add-guide").disabled = !this.#models.length;
     find("guides-hint").textContent = this.#models.length
       ? "A picture that leads beside the prompt: towards its style, or what it shows."
@@ -198,9 +169,9 @@ export class Guides {
     const places = {};
     this.#list.replaceChildren(
       ...this.#guides.map((guide, index) => {
-        const { parameter } = KINDS[guide.kind];
+        const { parameter, plain } = KINDS[guide.kind];
         places[parameter] = (places[parameter] ?? -1) + 1;
-        guide.place = `${parameter}[${places[parameter]}]`;
+        guide.place = plain ? parameter : `${parameter}[${places[parameter]}]`;
         return this.#card(guide, index);
       }),
     );
@@ -212,6 +183,7 @@ export class Guides {
     const id = `guide-${index}`;
     const parts = [
       el("div", { class: "line" }, this.#modelField(guide, index), el("button", { type: "button", class: "quiet icon", title: "Take it away", ariaLabel: `Take guide ${index + 1} away`, onclick: () => this.#remove(guide) }, icon("trash"))),
+      el("p", { class: "hint", id: `${id}-hint` }, KINDS[guide.kind].hint),
       this.#zone(guide, index),
       KINDS[guide.kind].map && this.#mapMaker(guide, index),
       ...KINDS[guide.kind].fields.filter(({ when }) => !when || when(guide)).map((field) => this.#field(guide, field, `${id}-${field.name}`, `${guide.place}.${field.name}`)),
@@ -240,16 +212,18 @@ export class Guides {
       }
     };
     const button = el("button", { type: "button", class: "small", id: `guide-${index}-make`, onclick: make }, "Map of the photo");
-    return el("div", { class: "line" }, select, button);
+    const hint = el("p", { class: "hint", id: `guide-${index}-map-hint` }, "What the ControlNet was trained with: canny has edges, depth distances, openpose people.");
+    select.setAttribute("aria-describedby", hint.id);
+    return el("div", {}, el("div", { class: "line" }, select, button), hint);
   }
 
   #modelField(guide, index) {
     const known = this.#models.some(({ air }) => air === guide.model);
     const groups = Object.entries(KINDS).map(([kind, { title }]) => {
-      const options = this.#models.filter(({ category }) => category === kind).map(({ air, name }) => el("option", { value: air }, `${name} (${air})`));
+      const options = this.#models.filter(({ category }) => category === kind).map(({ air, name }) => el("option", { value: air }, named(air, name)));
       return options.length ? el("optgroup", { label: title }, ...options) : null;
     });
-    const select = el("select", { id: `guide-${index}-model`, ariaLabel: `Model of guide ${index + 1}` }, ...groups.filter(Boolean), known ? null : el("option", { value: guide.model }, this.#models.length ? `${guide.model}, not for this model` : guide.model));
+    const select = el("select", { id: `guide-${index}-model`, ariaLabel: `Model of guide ${index + 1}`, "aria-describedby": `guide-${index}-hint` }, ...groups.filter(Boolean), known ? null : el("option", { value: guide.model }, named(guide.model) + (this.#looked ? ", not for this model" : "")));
     select.value = guide.model;
     select.addEventListener("change", () => {
       const { category = guide.kind } = this.#models.find(({ air }) => air === select.value) ?? {};
@@ -277,7 +251,8 @@ export class Guides {
         find(`guide-${index}-choose`).focus();
       } }, el("img", { src: picture.url || "data:,", alt: "" }), icon("close"));
     });
-    const zone = el("div", { class: "guide-zone", role: "group", ariaLabel: `Pictures of guide ${index + 1}` }, ...thumbs, choose, earlier);
+    const own = KINDS[guide.kind].plain && el("button", { type: "button", class: "quiet small", id: `guide-${index}-photo`, hidden: !room, onclick: () => this.#take(guide, this.#photo()) }, "The photo");
+    const zone = el("div", { class: "guide-zone", role: "group", ariaLabel: `Pictures of guide ${index + 1}` }, ...thumbs, choose, own || null, earlier);
     zone.addEventListener("drop", (event) => {
       if (!event.dataTransfer.files.length) return;
       event.preventDefault();
@@ -334,11 +309,19 @@ function revived({ kind, model, pictures, values }) {
   return new Guide(kind, model, pictures.map((record) => new Photo(record)), values);
 }
 
+function named(air, name) {
+  return air === REFERENCE.air ? REFERENCE.name : name ? `${name} (${air})` : air;
+}
+
 /** A task with its guides: `name(picture)` is how each of their pictures is called in it. */
 export function withGuides(task, taken, name) {
   const lists = {};
   for (const { parameter, entry, pictures } of taken) {
     const names = pictures.map(name);
+    if (!entry) {
+      if (names.length) (lists[parameter] ??= []).push(...names);
+      continue;
+    }
     const images = names.length > 1 ? { guideImages: names } : names.length ? { guideImage: names[0] } : {};
     (lists[parameter] ??= []).push({ ...entry, ...images });
   }

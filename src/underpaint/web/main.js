@@ -321,12 +321,13 @@ async function start() {
   receivePhotos({ overlay: find("dropping"), input: find("photo-file"), button: find("choose-photo"), onFile: receive });
   find("sweep-button").onclick = () => paintSheet({ x: { axis: "strength", values: AXES.strength.values } });
   sheetDialog(paintSheet);
-  codeDialog(() => ({
+  const program = () => ({
     parameters: { model: models.air, ...settings.read(), ...(mask && { maskImage: mask.uuid ?? "MASK_IMAGE" }), ...guides.parameters },
     seedImage: photo?.uuid ?? "SEED_IMAGE",
     base,
     key: keyRing.given ? "YOUR_KEY" : "local",
-  }));
+  });
+  codeDialog(program, async () => photo?.stored(socket));
   keyDialog(socket);
   find("mask-button").onclick = paintMask;
   find("outpaint-button").onclick = dragOutpaint;

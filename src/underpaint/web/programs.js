@@ -5,7 +5,6 @@ import { pretty } from "./wire.js";
 const TASK_UUID = "00000000-0000-4000-8000-000000000000";
 
 const quotedForShell = (text) => text.replaceAll("'", "'\\''");
-const indented = (text, by) => text.replaceAll("\n", `\n${" ".repeat(by)}`);
 
 /** Python's literals from JSON's: the same but for true, false and null. */
 function python(parameters) {
@@ -16,12 +15,18 @@ function python(parameters) {
   return `{\n${lines.join("\n")}\n}`;
 }
 
+/** A seed may have more digits than a number of JavaScript keeps. */
+function javascript(parameters) {
+  const exact = Number.isSafeInteger(Number(parameters.seed ?? 0));
+  return exact ? pretty(parameters) : pretty(parameters).replace(/"seed": (\d+)/, '"seed": JSON.rawJSON("$1")');
+}
+
 /** [{ name, note, text }] for each language. `base` is the server's address, `key` what to show in place of the key. */
 export function programs({ parameters, seedImage, base, key }) {
   const task = { taskType: "imageInference", taskUUID: TASK_UUID, ...parameters, seedImage };
   const api = new URL("v1", base).href;
   const { taskUUID, ...rest } = task;
-  const fresh = pretty([{ ...rest, taskUUID: "$UUID" }]);
+  const fresh = pretty([{ taskUUID: "$UUID", ...rest }]);
   const image = seedImage.includes("-") ? "The photo is named by its UUID on this server." : "Put the UUID, URL or data URI of a picture in place of SEED_IMAGE.";
   return [
     { name: "Task", note: `${image} Every task has a taskUUID of its own.`, text: pretty([task]) },
@@ -33,12 +38,12 @@ export function programs({ parameters, seedImage, base, key }) {
     {
       name: "Python",
       note: `pip install requests. ${image}`,
-      text: `import uuid\n\nimport requests\n\ntask = ${python(rest)}\nreply = requests.post(\n    "${api}",\n    headers={"Authorization": "Bearer ${key}"},\n    json=[{**task, "taskUUID": str(uuid.uuid4())}],\n)\nfor item in reply.json()["data"]:\n    print(item["imageURL"], item["seed"])`,
+      text: `import uuid\n\nimport requests\n\ntask = ${python(rest)}\nreply = requests.post(\n    "${api}",\n    headers={"Authorization": "Bearer ${key}"},\n    json=[{**task, "taskUUID": str(uuid.uuid4())}],\n)\nanswer = reply.json()\nfor error in answer.get("errors", []):\n    print(error["message"])\nfor item in answer.get("data", []):\n    print(item["imageURL"], item["seed"])`,
     },
     {
       name: "JavaScript",
       note: image,
-      text: `const task = ${indented(pretty(rest), 0)};\nconst reply = await fetch("${api}", {\n  method: "POST",\n  headers: { Authorization: "Bearer ${key}", "Content-Type": "application/json" },\n  body: JSON.stringify([{ ...task, taskUUID: crypto.randomUUID() }]),\n});\nfor (const { imageURL, seed } of (await reply.json()).data) console.log(imageURL, seed);`,
+      text: `const task = ${javascript(rest)};\nconst reply = await fetch("${api}", {\n  method: "POST",\n  headers: { Authorization: "Bearer ${key}", "Content-Type": "application/json" },\n  body: JSON.stringify([{ ...task, taskUUID: crypto.randomUUID() }]),\n});\nconst { data = [], errors = [] } = await reply.json();\nfor (const { message } of errors) console.error(message);\nfor (const { imageURL, seed } of data) console.log(imageURL, seed);`,
     },
   ];
 }

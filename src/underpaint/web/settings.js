@@ -22,7 +22,7 @@ export class Settings {
     const prompt = find("positivePrompt");
     find("ideas").append(
       ...IDEAS.map((idea) =>
-        el("button", { type: "button", title: idea, onclick: () => this.set({ positivePrompt: idea }) }, idea.split(",")[0]),
+        el("button", { type: "button", title: idea, onclick: () => this.set({ positivePrompt: idea }) }, idea),
       ),
     );
     this.#form.addEventListener("input", (event) => {
@@ -179,14 +179,15 @@ export class Settings {
       place.textContent = error.message;
       place.hidden = false;
       field.classList.add("wrong");
-      for (const control of own(field, "input, textarea, select")) {
+      for (const control of controlsOf(field, names)) {
         control.setAttribute("aria-invalid", "true");
         control.setAttribute("aria-errormessage", place.id);
       }
       const section = field.closest("details");
       if (section) section.open = true;
     }
-    own(concerned[0], "input:not([hidden], [type=range]), textarea, select, button")[0]?.focus();
+    const [wrong] = own(concerned[0], "[aria-invalid]:not([hidden], [type=range])");
+    (wrong ?? own(concerned[0], "button")[0])?.focus();
     concerned[0].scrollIntoView({ block: "nearest" });
   }
 
@@ -204,6 +205,14 @@ export class Settings {
     for (const field of this.#form.querySelectorAll(".wrong")) this.clearError(field);
     notify(null);
   }
+}
+
+/** The controls of a field that these parameters have, or all of them where it is none of them alone. */
+function controlsOf(field, names) {
+  const ids = names.flatMap((name) => [name.replace(".", "-"), `${name}-number`]);
+  const all = own(field, "input, textarea, select");
+  const meant = all.filter(({ id }) => ids.includes(id));
+  return meant.length ? meant : all;
 }
 
 /** What is within a field, and not within another one inside it. */

@@ -132,7 +132,7 @@ export class Stage {
         action("plus", "Larger", () => compare.zoomTo(compare.zoom * 1.5), { bare: true }),
         action("fit", "Whole picture", () => compare.zoomTo(1), { bare: true }),
       ),
-      el("span", { class: "fact", title: facts }, facts),
+      el("span", { class: "fact long", title: facts }, facts),
       el("span", { class: "grow" }),
       result.sheet ? action("sheet", "Its sheet", () => this.#deeds.showSheet(result.sheet.id), { id: "show-sheet" }) : "",
       action("next", "Paint over it", () => this.#deeds.useAsPhoto(result), { id: "use-as-photo", title: "Use it as the photo of the next pass" }),
