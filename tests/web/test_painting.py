@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -70,6 +71,32 @@ async def test_a_file_is_chosen(playground: Playground) -> None:
     await playground.page.set_input_files("#photo-file", EXAMPLE_PHOTO)
     await expect(playground.page.locator("#photo-name")).to_have_text("photo.jpg")
     await expect(playground.page.locator("#photo-hint")).to_have_text("640 × 427")
+
+
+async def test_a_picture_is_pasted(playground: Playground) -> None:
+    await playground.page.evaluate(
+        """async () => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 96, height: 64 });
+            const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([blob], "image.png", { type: "image/png" }));
+            const event = new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData });
+            document.body.dispatchEvent(event);
+        }"""
+    )
+    await expect(playground.page.locator("#photo-name")).to_have_text("The pasted picture")
+    await expect(playground.page.locator("#photo-hint")).to_have_text("96 × 64")
+
+
+async def test_place_in_the_queue_and_time_left_are_told(playground: Playground) -> None:
+    # More than the engine takes into one pass.
+    await playground.slow(width=512, height=512, steps=100, numberResults=20)
+    await playground.paint()
+    say = playground.page.locator(".tile .say")
+    for words in (r"\d+ before it in the queue", r"about \d+ s left"):
+        await expect(say.filter(has_text=re.compile(words)).first).to_be_visible()
+    await playground.page.locator("#cancel").click()
+    await playground.finished(0)
 
 
 async def test_progress_and_previews_arrive_and_a_run_can_be_cancelled(playground: Playground) -> None:
@@ -188,6 +215,17 @@ async def test_the_program_of_the_settings_is_the_task(playground: Playground) -
     for language, part in {"curl": "curl http", "Python": "requests.post", "JavaScript": "fetch("}.items():
         await playground.page.get_by_role("tab", name=language, exact=True).click()
         await expect(text).to_contain_text(part)
+
+
+async def test_the_link_of_a_result_is_copied(playground: Playground) -> None:
+    await playground.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await playground.quick()
+    await playground.paint()
+    await playground.finished(1)
+    await playground.page.get_by_role("button", name="Copy link").click()
+    await expect(playground.page.locator("#announcer")).to_have_text("Copied.")
+    [shown] = await playground.sources("#history")
+    assert await playground.page.evaluate("navigator.clipboard.readText()") == shown
 
 
 async def test_a_result_is_downloaded_under_a_name_that_says_what_it_is(playground: Playground) -> None:
