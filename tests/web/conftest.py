@@ -50,7 +50,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Sequence[ModelEntry]:
     """For the embedded model an IP-Adapter, test:1@1, and a ControlNet, test:2@1; a tiny Kontext, test:3@1; and an
-    IP-Adapter that has nothing for its last layer, test:4@1.
+    IP-Adapter that has nothing for one of its layers, test:4@1.
     """
     import diffusers
 
@@ -59,8 +59,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Sequence[ModelEntry]:
     write_image_encoder(folder / "image_encoder")
     unfit = write_ip_adapter(folder / "unfit.safetensors", unet)
     tensors = load_file(unfit)
-    [*_, key, value] = sorted(name for name in tensors if name.startswith("ip_adapter."))
-    save_file({name: tensors[name] for name in tensors if name not in (key, value)}, unfit)
+    save_file({name: tensor for name, tensor in tensors.items() if ".9.to_" not in name}, unfit)
     news = (
         NewModel(
             air="test:1@1",

@@ -173,6 +173,6 @@ async def test_what_the_engine_refuses_is_said_at_the_guide(playground: Playgrou
     await page.select_option("#guide-1-model", "test:4@1")
     await playground.paint()
     error = page.locator('.guide[data-parameter="ipAdapters[1]"] > .error')
-    await expect(error).to_contain_text("tensors for its layers")
+    await expect(error).to_contain_text("it lacks 9.to_k_ip.weight")
     await expect(page.locator("#notice")).to_be_hidden()
     await expect(page.locator('.guide[data-parameter="ipAdapters[0]"] > .error')).to_be_hidden()

@@ -133,8 +133,9 @@ def load_ip_adapter(location: Path, unet: Any) -> IPAdapter:
             )
             processors = unet._convert_ip_adapter_attn_to_diffusers([parts], low_cpu_mem_usage=False)
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, AttributeError) as failure:
+        said = f"it lacks {failure.args[0]}" if isinstance(failure, KeyError) else str(failure)
         raise ModelLoadError(
-            f"{location.name} cannot be used as an IP-Adapter of this model: {failure}"
+            f"{location.name} cannot be used as an IP-Adapter of this model: {said}"
         ) from failure
     from diffusers.models.embeddings import ImageProjection
 
