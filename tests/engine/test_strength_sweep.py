@@ -1,4 +1,8 @@
-"""The short form of `python -m benchmarks.strength`."""
+"""The short form of `python -m benchmarks.strength`: every strength from 0 to 1 by 0.05, three photos, two seeds.
+
+The rule: the mean distance to the photo never lies below the greatest one at a smaller strength by more than another
+seed moves it, which is the standard deviation over the seeds, averaged over the strengths. 0 is exact.
+"""
 
 import numpy as np
 import pytest
@@ -14,12 +18,14 @@ def ours() -> Ours:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_the_distance_to_the_photo_never_falls_by_more_than_noise(ours: Ours, name: str) -> None:
-    asked = Asked(prompt=PROMPT, negative_prompt="", size_px=128, steps=10, picture=load_photo(name, 128))
-    strengths = [number / 10 for number in range(11)]
-    found = sweep(ours, asked, strengths=strengths, seeds=3)
+    # So many steps that each strength runs another number of them.
+    asked = Asked(prompt=PROMPT, negative_prompt="", size_px=128, steps=20, picture=load_photo(name, 128))
+    found = sweep(ours, asked, strengths=[number / 20 for number in range(21)], seeds=2)
 
-    assert found.means[0] == 0.0
-    assert found.worst_fall <= found.noise
+    assert set(found.distances[0.0]) == {0.0}
+    assert found.worst_fall <= found.noise, found.means
+    # Noise is not so large that it would hide what is asked for.
+    assert 10 * found.noise < found.means[-1]
     assert found.means[-1] > 2 * found.means[1]
 
 
