@@ -19,6 +19,10 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("endStep", "integer", [-1, 0, 101, *WHOLE]),
     ("endStepPercentage", "integer", [-1, 0, 101, *WHOLE]),
     ("controlMode", "string", ["", "Balanced", "control", *TEXT]),
+    ("preprocessor", "string", ["Canny", "edges", *TEXT]),
+    ("lowThresholdCanny", "integer", [-1, 256, *WHOLE]),
+    ("highThresholdCanny", "integer", [-1, 256, *WHOLE]),
+    ("includeHandsAndFaceOpenPose", "boolean", ["", "true", 1, [True]]),
 ]
 
 
@@ -62,6 +66,34 @@ FROM_PYTHON = {
             (PLAIN,),
         ),
         ([{**GIVEN, "includeHandsAndFaceOpenPose": False, "preprocessor": ""}], (PLAIN,)),
+        # IControlNetCanny and IControlNetOpenPose of the Python client say how the map was made.
+        (
+            [
+                {
+                    **FROM_PYTHON,
+                    "lowThresholdCanny": 90,
+                    "highThresholdCanny": 180.0,
+                    "preprocessor": "canny",
+                }
+            ],
+            (
+                PLAIN.model_copy(
+                    update={
+                        "low_threshold_canny": 90,
+                        "high_threshold_canny": 180,
+                        "preprocessor": "canny",
+                    }
+                ),
+            ),
+        ),
+        (
+            [{**FROM_PYTHON, "includeHandsAndFaceOpenPose": True, "preprocessor": "openpose_full"}],
+            (
+                PLAIN.model_copy(
+                    update={"include_hands_and_face_open_pose": True, "preprocessor": "openpose_full"}
+                ),
+            ),
+        ),
         # As the JavaScript client sends it.
         (
             [{**GIVEN, "weight": 0.5, "controlMode": "controlnet"}],
@@ -150,14 +182,6 @@ def test_a_span_that_is_none_is_refused(said: dict[str, object], member: str) ->
             {**GIVEN, "endStep": 3, "endStepPercentage": 10},
             "incompatibleParameters",
             ["controlNet[1].endStep", "controlNet[1].endStepPercentage"],
-        ),
-        ({**GIVEN, "preprocessor": "canny"}, "unsupportedParameter", "controlNet[1].preprocessor"),
-        ({**GIVEN, "lowThresholdCanny": 90}, "unsupportedParameter", "controlNet[1].lowThresholdCanny"),
-        ({**GIVEN, "highThresholdCanny": 90}, "unsupportedParameter", "controlNet[1].highThresholdCanny"),
-        (
-            {**GIVEN, "includeHandsAndFaceOpenPose": True},
-            "unsupportedParameter",
-            "controlNet[1].includeHandsAndFaceOpenPose",
         ),
     ],
 )

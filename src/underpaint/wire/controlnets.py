@@ -14,11 +14,43 @@ MAX_CONTROLNETS = 8
 
 ControlMode = Literal["balanced", "prompt", "controlnet"]
 
-_PREPROCESSING = dict.fromkeys(
-    ("preprocessor", "lowThresholdCanny", "highThresholdCanny", "includeHandsAndFaceOpenPose"),
-    "guideImage is the map itself; controlNetPreprocess makes one of a picture",
-)
-"""Parameters of the making of maps, which a client has in its types for this place, too."""
+MapKind = Literal[
+    "canny",
+    "depth",
+    "depth_leres",
+    "depth_midas",
+    "depth_zoe",
+    "inpaint_global_harmonious",
+    "lineart",
+    "lineart_anime",
+    "lineart_coarse",
+    "lineart_realistic",
+    "lineart_standard",
+    "mlsd",
+    "normal_bae",
+    "normalbae",
+    "openpose",
+    "openpose_face",
+    "openpose_faceonly",
+    "openpose_full",
+    "openpose_hand",
+    "scribble",
+    "scribble_hed",
+    "scribble_pidinet",
+    "seg",
+    "seg_ofade20k",
+    "seg_ofcoco",
+    "seg_ufade20k",
+    "shuffle",
+    "softedge",
+    "softedge_hed",
+    "softedge_hedsafe",
+    "softedge_pidinet",
+    "softedge_pidisafe",
+    "tile",
+    "tile_gaussian",
+]
+"""The preprocessors of the API, and those that its clients name beside a map."""
 
 
 class ControlNet(WireModel):
@@ -33,6 +65,8 @@ class ControlNet(WireModel):
         end_step, end_step_percentage: the last step in which it acts, after `start_step`; or up to which share of the
             steps, 1 to 100.
         control_mode: what counts for more, the prompt or the map.
+        preprocessor, low_threshold_canny, high_threshold_canny, include_hands_and_face_open_pose: how the map was made,
+            which some clients say beside it. Without effect: it is made.
     """
 
     model: ModelIdentifier = Field(description="AIR identifier")
@@ -54,6 +88,16 @@ class ControlNet(WireModel):
     )
     control_mode: ControlMode = Field(
         default="balanced", description="what counts for more: the prompt, the map, or neither"
+    )
+    preprocessor: MapKind | None = Field(
+        default=None, description="how guideImage was made; without effect, for it is the map already"
+    )
+    low_threshold_canny: OptionalInteger = Field(
+        default=None, ge=0, le=255, description="with which threshold guideImage was made; without effect"
+    )
+    high_threshold_canny: OptionalInteger = Field(default=None, ge=0, le=255, description="likewise")
+    include_hands_and_face_open_pose: bool = Field(
+        default=False, description="whether guideImage shows hands and faces; without effect"
     )
 
     def shares(self, steps: int, *, name: str) -> tuple[float, float]:
@@ -93,14 +137,18 @@ def fold_controlnets(parameters: dict[str, object]) -> None:
     Raises:
         TaskError: one of them has a member that does not exist, or is told its beginning or end twice.
     """
-    fold_list(parameters, "controlNet", ControlNet, unsupported=_PREPROCESSING)
+    fold_list(parameters, "controlNet", ControlNet)
     given = parameters.get("controlNet")
     if not isinstance(given, tuple):
         return
     parameters["controlNet"] = tuple(
-        _told_once(each, f"controlNet[{index}]") if isinstance(each, dict) else each
+        _told_once(_without_blank(each), f"controlNet[{index}]") if isinstance(each, dict) else each
         for index, each in enumerate(given)
     )
+
+
+def _without_blank(controlnet: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in controlnet.items() if (key, value) != ("preprocessor", "")}
 
 
 def _told_once(controlnet: dict[str, object], name: str) -> dict[str, object]:

@@ -66,6 +66,35 @@ const scenarios = {
     return { ...transformed, uploaded, deleted };
   },
 
+  // It asks for guide images asynchronously, and polls for them by itself.
+  async preprocess(client) {
+    const asked = { inputImage: photo, width: 192, outputFormat: "PNG" };
+    return {
+      results: [
+        await client.controlNetPreProcess({
+          ...asked,
+          preProcessorType: "canny",
+          lowThresholdCanny: 60,
+          highThresholdCanny: 150,
+        }),
+        await client.controlNetPreprocess({ ...asked, preProcessorType: "softedge", deliveryMethod: "sync" }),
+      ],
+    };
+  },
+
+  bad_preprocess: (client) => client.controlNetPreProcess({ inputImage: photo, preProcessorType: "edges" }),
+
+  async upscale(client) {
+    const uploaded = await client.imageUpload({ image: photo });
+    const upscaled = await client.upscale({
+      inputImage: uploaded.imageUUID,
+      model: MODEL,
+      upscaleFactor: 2,
+      settings: { strength: 0 },
+    });
+    return { results: [upscaled], inputImageUUID: uploaded.imageUUID };
+  },
+
   // For images this client leaves the polling to its caller.
   async asynchronous(client) {
     const taskUUID = randomUUID();

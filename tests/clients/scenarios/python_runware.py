@@ -14,7 +14,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from runware import IImageInference, IModelSearch, Runware, RunwareAPIError
+from runware import (
+    IControlNetCanny,
+    IControlNetOpenPose,
+    IImageInference,
+    IImageUpscale,
+    IModelSearch,
+    Runware,
+    RunwareAPIError,
+)
 
 MODEL = "runware:101@1"
 PROMPT = "a snowy winter evening, oil painting"
@@ -74,6 +82,27 @@ class Scenarios:
     async def media_storage(self) -> dict[str, Any]:
         media = await self.client.uploadMedia(self.photo)
         return {**await self.transform(seedImage=media.mediaUUID), "mediaUUID": media.mediaUUID}
+
+    async def upscale(self) -> dict[str, Any]:
+        uploaded = await self.client.uploadImage(self.photo)
+        upscale = IImageUpscale(
+            inputImage=uploaded.imageUUID, model=MODEL, upscaleFactor=2, settings={"strength": 0.0}
+        )
+        images = await self.client.imageUpscale(upscale)
+        return {
+            "results": [dataclasses.asdict(image) for image in images],
+            "inputImageUUID": uploaded.imageUUID,
+        }
+
+    async def control_net_canny(self) -> dict[str, Any]:
+        """Both forms say more of a map than its ControlNet needs. The second ControlNet is not installed."""
+        controls = [
+            IControlNetCanny(
+                model="tests:1@1", guideImage=self.photo, lowThresholdCanny=90, highThresholdCanny=180
+            ),
+            IControlNetOpenPose(model="tests:1@2", guideImage=self.photo),
+        ]
+        return await self.transform(seedImage=self.photo, controlNet=controls)
 
     async def long_task(self) -> dict[str, Any]:
         return await self.transform(seedImage=self.photo, width=512, height=512, steps=15, strength=1.0)

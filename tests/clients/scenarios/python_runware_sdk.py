@@ -80,6 +80,16 @@ class Scenarios:
         deleted = await self.client.media_storage({"operation": "delete", "media": media[0]["mediaUUID"]})
         return {**transformed, "uploaded": media[0], "deleted": deleted[0]}
 
+    async def preprocess(self) -> dict[str, Any]:
+        asked = {"inputs": {"image": file_to_base64(self.photo)}, "width": 192, "outputFormat": "PNG"}
+        models = ["runware:controlnet-preprocess@canny", "runware:controlnet-preprocess@softedge"]
+        return {
+            "results": [
+                (await self.client.run({"taskType": "controlNetPreprocess", "model": model, **asked}))[0]
+                for model in models
+            ]
+        }
+
     async def long_task(self) -> dict[str, Any]:
         task = {"width": 512, "height": 512, "steps": 15, "strength": 1.0, "deliveryMethod": "async"}
         return await self.transform(seedImage=file_to_base64(self.photo), **task)
