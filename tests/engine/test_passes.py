@@ -1,14 +1,19 @@
 """Several passes as one job: latents go on from one to the next, and every other job is left as it is."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from tests.engine.driving import Driven, job_request, worst_difference
 from underpaint.engine.messages import JobRequest, Pass, Picture
+
+Floats = NDArray[np.float64]
 
 
 def one_pass(**more: Any) -> Pass:
@@ -57,6 +62,29 @@ def test_passes_of_strength_nothing_give_the_photo_back(sd1_checkpoint: Path, ph
     request = job_request(
         "idle", sd1_checkpoint, picture=photo, strength=0.0, further_passes=(one_pass(strength=0.0),)
     )
+    assert np.array_equal(painted(request), photo)
+
+
+def test_the_color_fix_gives_the_photos_colors_back(sd1_checkpoint: Path, photo: Picture) -> None:
+    """Weights by chance: without it nothing of the photo's colors is left."""
+    plain = several(sd1_checkpoint, photo, *UNLIKE[:1])
+    drifted = painted(plain)
+    fixed = painted(replace(plain, color_fix=True))
+
+    def areas(picture: Picture) -> Floats:
+        smooth: Floats = ndimage.gaussian_filter(picture.astype(np.float64), (4, 4, 0))
+        return smooth
+
+    def away(picture: Picture) -> float:
+        return float(np.abs(areas(picture) - areas(photo)).mean())
+
+    assert away(fixed) < away(drifted) / 4
+    # What is finer than areas is still the model's.
+    assert worst_difference(fixed, photo) > 10
+
+
+def test_the_color_fix_leaves_a_photo_of_strength_nothing(sd1_checkpoint: Path, photo: Picture) -> None:
+    request = job_request("idle", sd1_checkpoint, picture=photo, strength=0.0, color_fix=True)
     assert np.array_equal(painted(request), photo)
 
 

@@ -51,6 +51,13 @@ async def test_settings_reach_the_engine(workplace: Workplace) -> None:
     assert job.guidance_scale > 1
 
 
+async def test_colors_are_given_back_where_that_is_asked_for(workplace: Workplace) -> None:
+    item_of(await workplace.perform(upscale(settings={"colorFix": True})))
+    other = "0b6e8a30-0000-4000-8000-000000000002"
+    item_of(await workplace.perform(upscale(taskUUID=other)))
+    assert [job.color_fix for job in workplace.engine.jobs] == [True, False]
+
+
 async def test_without_a_prompt_nothing_guides(workplace: Workplace) -> None:
     item_of(await workplace.perform(upscale()))
     assert (workplace.engine.jobs[0].prompt, workplace.engine.jobs[0].guidance_scale) == ("", 1.0)

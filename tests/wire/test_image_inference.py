@@ -97,6 +97,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "outpaint": None,
         "strength": 0.8,
         "strength_curve": "steps",
+        "color_fix": False,
         "width": 512,
         "height": 768,
         "steps": None,
@@ -188,6 +189,7 @@ ACCEPTED: list[tuple[str, object, str, object]] = [
     ("fit", "cover", "fit", "cover"),
     ("fit", "contain", "fit", "contain"),
     ("inputs", {"seedImage": "c64351d5", "mask": None}, "seed_image", "c64351d5"),
+    ("colorFix", False, "color_fix", False),
     ("passes", [], "passes", ()),
     ("passes", [{}], "passes", (Pass(),)),
     ("passes", [{"strength": 0, "steps": None}], "passes", (Pass(strength=0.0),)),
@@ -231,6 +233,7 @@ REFUSED: list[tuple[str, str, list[Any]]] = [
     ("outpaint", "object", ["x", 7, True, ["x"]]),
     ("strength", "float", [-0.01, 1.01, *REAL]),
     ("strengthCurve", "string", ["", "linear", *TEXT]),
+    ("colorFix", "boolean", FLAG),
     ("width", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
     ("height", "integer", [0, -128, 64, 127, 129, 500, 2049, 2112, *WHOLE]),
     ("steps", "integer", [0, -1, 101, *WHOLE]),
@@ -655,6 +658,31 @@ def test_every_parameter_of_a_pass_has_its_range_checked() -> None:
                 "message": "'outpaint' must extend at least one side: give 'top', 'right', 'bottom' or 'left'.",
                 "parameter": "outpaint",
                 "type": "object",
+            },
+        ),
+        (
+            {"colorFix": True},
+            {
+                "code": "missingSeedImage",
+                "message": "'seedImage' is required with 'colorFix': the picture whose colors are kept.",
+                "parameter": "seedImage",
+                "type": "string",
+            },
+        ),
+        (
+            {"seedImage": "a", "maskImage": "b", "colorFix": True},
+            {
+                "code": "incompatibleParameters",
+                "message": "'colorFix' would keep the colors of what 'maskImage' paints anew; leave one of them out.",
+                "parameter": ["colorFix", "maskImage"],
+            },
+        ),
+        (
+            {"seedImage": "a", "outpaint": {"left": 64}, "colorFix": True},
+            {
+                "code": "incompatibleParameters",
+                "message": "'colorFix' would keep the colors of what 'outpaint' paints anew; leave one of them out.",
+                "parameter": ["colorFix", "outpaint"],
             },
         ),
         (

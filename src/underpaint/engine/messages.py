@@ -172,6 +172,8 @@ class JobRequest:
     tile_px: int | None = None
     """The model works on overlapping square tiles of this side, a multiple of 64 and less than both sides of the
     picture; None for the picture as a whole."""
+    color_fix: bool = False
+    """Whether the picture gets the colors of `picture` back in the end; only with one, and without a mask."""
     clip_skip: int = 0
     prompt_weighting: Literal["compel", "sdEmbeds"] | None = None
     """Syntax of weights within both prompts; None for plain text."""

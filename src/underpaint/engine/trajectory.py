@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from underpaint.diffusion.color_fix import with_colors_of
 from underpaint.diffusion.encoded import Picture
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, Row
@@ -263,6 +264,8 @@ class Trajectory:
         """The picture of the latents as they are."""
         painted = (self._additions.autoencoder or model).decode(self._latents)
         picture, mask = self._request.picture, self._request.mask
+        if picture is not None and self._request.color_fix:
+            return with_colors_of(picture, painted)
         if picture is None or mask is None:
             return painted
         if self._crop is not None:

@@ -117,6 +117,8 @@ class Planner:
             height_px, width_px = painted_mask.shape
         if mask_margin is not None and mask is None:
             raise ValueError("mask_margin needs a mask")
+        if rest.get("color_fix") and (seed_picture is None or painted_mask is not None):
+            raise ValueError("color_fix needs a photo, and neither a mask nor outpaint")
         chosen_strength = entry.defaults.strength if strength is None else strength
         curve = rest.get("strength_curve", "steps")
         if curve not in ("steps", "perceptual"):

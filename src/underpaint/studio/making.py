@@ -17,6 +17,7 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
     )
     said = {
         **({"strengthCurve": "perceptual"} if job.asked_strength is not None else {}),
+        **({"colorFix": True} if job.color_fix else {}),
         **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
         **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),

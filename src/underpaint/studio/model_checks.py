@@ -119,7 +119,11 @@ def _check_pictures(task: ImageInferenceTask, entry: ModelEntry) -> None:
     if entry.type not in FAMILY_OF_ARCHITECTURE[entry.architecture].without_strength:
         return
     needed = {"seedImage": task.seed_image is not None}
-    refused = {"passes": bool(task.passes), "maskMargin": task.mask_margin is not None}
+    refused = {
+        "passes": bool(task.passes),
+        "maskMargin": task.mask_margin is not None,
+        "colorFix": task.color_fix,
+    }
     if entry.type == "inpainting":
         needed["maskImage"] = task.mask_image is not None or task.outpaint is not None
     else:

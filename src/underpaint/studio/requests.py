@@ -71,6 +71,8 @@ class Wishes:
     scheduler: str | None = None
     seed: int
     results: int = 1
+    color_fix: bool = False
+    """Whether the picture gets the colors of `picture` back in the end; only with one, and without a mask."""
     clip_skip: int = 0
     prompt_weighting: PromptWeighting | None = None
     refiner: Refiner | None = None
@@ -120,6 +122,7 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         mask=wishes.mask,
         mask_margin_px=wishes.mask_margin_px,
         tile_px=tile_side(wishes, entry),
+        color_fix=wishes.color_fix,
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
         refiner=wishes.refiner,

@@ -56,6 +56,7 @@ def inference_of(task: UpscaleTask, image: Image.Image) -> UpscaleInference:
         seed=settings.seed,
         cfg_scale=1.0 if settings.cfg_scale is None and not settings.positive_prompt else settings.cfg_scale,
         clip_skip=settings.clip_skip,
+        color_fix=settings.color_fix,
         final_width_px=width,
         final_height_px=height,
     )

@@ -128,6 +128,7 @@ class Workbench:
             scheduler=task.scheduler,
             seed=record.seed,
             results=task.number_results,
+            color_fix=task.color_fix,
             clip_skip=task.clip_skip,
             prompt_weighting=task.prompt_weighting,
             refiner=prepared.refiner,

@@ -96,6 +96,8 @@ class ImageInferenceTask(PictureTask):
         strength: how much of the seed image is given up, 0 to 1.
         strength_curve: what strength, also that of passes, is a share of: the steps, or of what there is to see of
             the seed image, for models of rectified flows (FLUX, Stable Diffusion 3). An extension.
+        color_fix: whether the picture gets the seed image's colors back in the end, in its large areas; not with a
+            mask. An extension.
         width, height: of the picture in pixels, 128 to 2048, multiples of 64; both 0 where they are left to the first
             reference image.
         steps: denoising steps of a full run, 1 to 100; None for the model's default.
@@ -157,6 +159,10 @@ class ImageInferenceTask(PictureTask):
         default="steps",
         description="what strength is a share of: the steps, or of what there is to see, for FLUX.1 and Stable "
         "Diffusion 3 (extension)",
+    )
+    color_fix: bool = Field(
+        default=False,
+        description="whether the picture gets the seed image's colors back in the end (extension)",
     )
     width: Side = Field(description=_SIDE)
     height: Side = Field(description=_SIDE)
@@ -248,6 +254,7 @@ class ImageInferenceTask(PictureTask):
         fold_list(folded, "passes", Pass)
         fold_object(folded, "outpaint", Outpaint)
         _check_outpaint(folded)
+        _check_color_fix(folded)
         fold_refiner(folded)
         return folded
 
@@ -331,6 +338,25 @@ def _check_outpaint(parameters: dict[str, object]) -> None:
             "'outpaint' makes its own mask, of what it adds; leave 'maskImage' out.",
             parameter=["outpaint", "maskImage"],
         )
+
+
+def _check_color_fix(parameters: dict[str, object]) -> None:
+    if parameters.get("colorFix") is not True:
+        return
+    if parameters.get("seedImage") is None:
+        raise TaskError(
+            "missingSeedImage",
+            "'seedImage' is required with 'colorFix': the picture whose colors are kept.",
+            parameter="seedImage",
+            type="string",
+        )
+    for name in ("maskImage", "outpaint"):
+        if parameters.get(name) is not None:
+            raise TaskError(
+                "incompatibleParameters",
+                f"'colorFix' would keep the colors of what '{name}' paints anew; leave one of them out.",
+                parameter=["colorFix", name],
+            )
 
 
 def _fold_safety(parameters: dict[str, object]) -> None:

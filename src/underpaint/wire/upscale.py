@@ -14,10 +14,7 @@ from underpaint.wire.sampling import OptionalPrompt, OptionalScheduler
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_object
 
-UNSUPPORTED_SETTINGS = {
-    "controlNetWeight": "upscaling draws without ControlNets",
-    "colorFix": "colors are not corrected",
-}
+UNSUPPORTED_SETTINGS = {"controlNetWeight": "upscaling draws without ControlNets"}
 
 
 class UpscaleSettings(WireModel):
@@ -31,6 +28,7 @@ class UpscaleSettings(WireModel):
         seed: 1 to 2^63 - 1.
         cfg_scale: guidance scale, 0 to 50.
         clip_skip: text encoder layers to skip.
+        color_fix: whether the larger picture gets the colors of the small one back.
     """
 
     positive_prompt: OptionalPrompt = Field(
@@ -55,6 +53,9 @@ class UpscaleSettings(WireModel):
         default=None, ge=0, le=50, description="guidance scale; default: the model's, without a prompt 1"
     )
     clip_skip: Integer = Field(default=0, ge=0, le=2, description="text encoder layers to skip")
+    color_fix: bool = Field(
+        default=False, description="whether the result gets the colors of the picture back in the end"
+    )
 
 
 class UpscaleTask(PictureTask):
