@@ -210,14 +210,19 @@ def test_what_acts_upon_the_first_model_is_not_for_a_refiner_that_works_alone(as
 def test_a_compiled_model_leaves_nothing_out_and_says_what_ran(asked: Kit, alone: dict[str, Picture]) -> None:
     driven = Driven(executor="openvino", dtype="float32", strict_rows=STRICT_ROWS)
     plain = ["tiles", "passes", "mask", "vae", "refiner"]
-    others = ["deepCache", "lora", "ipAdapters"]
-    names = [(name,) for name in (*plain, *others)] + [("lora", "refiner"), ("deepCache", "tiles")]
+    others = ["deepCache", "lora", "ipAdapters", "controlNet"]
+    names = [(name,) for name in (*plain, *others)] + [
+        ("lora", "refiner"),
+        ("controlNet", "mask"),
+        ("deepCache", "tiles"),
+    ]
     names = [each for each in names if set(each) <= set(asked.features)]
     jobs = [asked.job(*each) for each in names]
     driven.finish(*jobs)
     for job, each in zip(jobs, names, strict=True):
         assert worst_difference(driven.picture(job.job_id), alone[job.job_id]) <= 1, job.job_id
-        runs_in = "eager" if each[0] in others and len(each) == 1 else "openvino"
+        # A refiner goes on without LoRAs, and a picture in tiles without DeepCache.
+        runs_in = "openvino" if {"refiner", "tiles"} & {*each} or each[0] in plain else "eager"
         assert driven.finished(job.job_id).executor == runs_in, job.job_id
 
 
