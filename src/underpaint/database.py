@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     JSON,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Row,
     String,
@@ -71,6 +71,16 @@ images = Table(
     Index("images_by_expiry", "expires_s"),
 )
 """Stored images, `kind` "upload", "result" or, of a task's input, "seed". One name space, as the API has it."""
+
+unwritten_files = Table(
+    "unwritten_files",
+    metadata,
+    Column("image_uuid", String, primary_key=True),
+    Column("extension", String, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Image files that are not in the image store yet; those of `images` that are there no more are void."""
 
 tasks = Table(
     "tasks",
@@ -126,10 +136,6 @@ deliveries = Table(
 """What is still to be sent, `kind` "webhook" or "upload"; what has arrived is removed."""
 
 
-_UNFLUSHED: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
-"""Of SQLite's: the same database by connections whose commits do not wait for the disk."""
-
-
 Statement = tuple[Executable, Mapping[str, Any]]
 """A statement and its values. Those of every request are made once, as making them takes longer than running them."""
 
@@ -168,26 +174,18 @@ def open_database(data_dir: Path, url: str | None = None) -> Engine:
 
 
 def _sqlite(data_dir: Path) -> Engine:
-    # FULL makes a commit survive a power cut, which is what "accepted" promises.
-    engine = _sqlite_engine(data_dir, synchronous="FULL")
-    _UNFLUSHED[engine] = unflushed = _sqlite_engine(data_dir, synchronous="NORMAL")
-    event.listen(engine, "engine_disposed", lambda _: unflushed.dispose())
-    return engine
-
-
-def _sqlite_engine(data_dir: Path, *, synchronous: str) -> Engine:
-    engine = create_engine(f"sqlite:///{data_dir / SQLITE_FILE}")
+    engine = create_engine(
+        f"sqlite:///{data_dir / SQLITE_FILE}",
+        # The connection that was used last: what it has read is in its memory, unless another one has written since.
+        pool_use_lifo=True,
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        # WAL lets the command line read and write keys while a server runs.
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={synchronous}",
-            "busy_timeout=10000",
-            "foreign_keys=ON",
-        ):
+        # WAL lets the command line read and write keys while a server runs. FULL makes a commit survive a power cut,
+        # which is what "accepted" promises.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -230,5 +228,16 @@ def begin_unflushed(database: Engine) -> Iterator[Connection]:
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield connection
         return
-    with _UNFLUSHED[database].begin() as connection:
-        yield connection
+    with database.connect() as connection:
+        # Before the transaction, which the driver begins with the first statement that writes. Straight to the driver:
+        # this is run for every task.
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield connection
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+        finally:
+            driver.execute("PRAGMA synchronous=FULL")

@@ -42,14 +42,14 @@ def replace_file(
             temporary.unlink()
         raise
     if flush:
-        _flush_names(path.parent)
+        flush_names(path.parent)
 
 
 def _create(path: Path, mode: int) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
 
-def _flush_names(folder: Path) -> None:
+def flush_names(folder: Path) -> None:
     """A new name is only durable once the folder that holds it is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

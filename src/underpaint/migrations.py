@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, inspect, text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 STEPS: Mapping[int, tuple[str, ...]] = {
     2: (
@@ -24,6 +24,11 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "embed VARCHAR NOT NULL, image_uuid VARCHAR, extension VARCHAR, created_s FLOAT NOT NULL, "
         "due_s FLOAT NOT NULL, attempts INTEGER NOT NULL)",
         "CREATE INDEX deliveries_by_due ON deliveries (due_s)",
+    ),
+    # PostgreSQL's name of the type; SQLite, where any name will do, keeps bytes as they are.
+    4: (
+        "CREATE TABLE unwritten_files (image_uuid VARCHAR NOT NULL PRIMARY KEY, extension VARCHAR NOT NULL, "
+        "size_bytes INTEGER NOT NULL, data BYTEA NOT NULL)",
     ),
 }
 """By the version that they lead to, from the one before it."""

@@ -21,6 +21,9 @@ SERVER_POINTS = (
     "before the end",
     "after the end",
     "webhook sent",
+    "before writing behind",
+    "before flushing behind",
+    "after writing behind",
 )
 STEPS = 6
 ENGINE_POINTS = (
@@ -73,10 +76,16 @@ def _around(owner: Any, name: str, *, before: str, after: str) -> None:
 
 def _prepare_server() -> None:
     from underpaint.images import Fetcher, ImageStore
+    from underpaint.studio import picture_files
     from underpaint.studio.journal import Journal
+    from underpaint.studio.pictures import Pictures
 
     _around(Journal, "accept", before="before accepting", after="after accepting")
-    _around(ImageStore, "put_blocking", before="before the file", after="after the file")
+    _around(Pictures, "put", before="before the file", after="after the file")
+    _around(ImageStore, "put_blocking", before="before writing behind", after="before flushing behind")
+    _around(ImageStore, "flush_blocking", before="", after="after writing behind")
+    # Files are written before the tasks are over.
+    picture_files.WRITE_BEHIND_S = 0.01
     _around(Journal, "add_result", before="before the result", after="after the result")
     _around(Journal, "succeed", before="before the end", after="after the end")
     _around(Fetcher, "send", before="", after="webhook sent")

@@ -3,9 +3,11 @@
 import base64
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine, select
 
 from tests.studio.conftest import (
     CALLER,
@@ -14,11 +16,14 @@ from tests.studio.conftest import (
     error_of,
     half_white,
     item_of,
+    open_result,
     transformation,
 )
-from underpaint import files
+from underpaint.database import begin_unflushed, rows, unwritten_files
 from underpaint.engine.checkpoint_files import checkpoint_name, checkpoint_path
 from underpaint.files import replace_file
+from underpaint.images import ImageNotFound
+from underpaint.studio import journal, picture_files
 from underpaint.studio.image_inference import MAX_ATTEMPTS
 from underpaint.studio.options import CHECKPOINTS
 
@@ -167,36 +172,115 @@ async def test_the_seed_image_is_kept_as_it_came_until_the_task_is_over(
     seed_image = encoded(color=(1, 2, 3))
     task = transformation(seedImage=seed_image, outputFormat="JPG", deliveryMethod="async")
     await crash_while_working(workplace, task)
-    [kept] = (tmp_path / "images").rglob("*.png")
-    assert kept.read_bytes() == base64.b64decode(seed_image)
+    [kept] = rows(workplace.database, select(unwritten_files.c.data))
+    assert kept.data == base64.b64decode(seed_image)
     workplace.engine.release()
     await workplace.studio.drain(grace_s=10)
-    assert not kept.exists()
+    assert [path.suffix for path in stored_files(tmp_path)] == [".jpg"]
+    assert rows(workplace.database, select(unwritten_files)) == []
     record = workplace.journal.find(CALLER.owner, str(task["taskUUID"]))
     assert record is not None
     assert record.status == "success"
 
 
-@pytest.mark.parametrize(("delivery", "flushed_before_the_work"), [("async", 1), ("sync", 0)])
+@pytest.mark.parametrize("size", ["small", "large"])
 async def test_an_acknowledged_task_is_on_the_disk(
-    open_workplace: Callable[..., Workplace],
-    monkeypatch: pytest.MonkeyPatch,
-    delivery: str,
-    flushed_before_the_work: int,
+    open_workplace: Callable[..., Workplace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
+    """By a commit that waits for the disk, or by a flush."""
+    if size == "large":
+        monkeypatch.setattr(picture_files, "LARGEST_UNWRITTEN", 0)
+    flushed = _noting_flushed_files(monkeypatch)
+    unflushed_commits = _noting_unflushed_commits(monkeypatch)
     workplace = open_workplace()
-    flushed: list[Path] = []
-    at_work: list[int] = []
-    monkeypatch.setattr(files, "_flush_names", flushed.append)
-    submit = workplace.engine.submit
+    task = transformation(deliveryMethod="async")
+    await crash_while_working(workplace, task)
+    kept = stored_files(tmp_path)
+    assert set(kept) <= flushed
+    assert len(kept) == (size == "large")
+    assert unflushed_commits == []
 
-    def submit_and_note(*jobs: object, **options: object) -> object:
-        at_work.append(len(flushed))
-        return submit(*jobs, **options)  # type: ignore[arg-type]
+    again = open_workplace()
+    await again.studio.resume()
+    await again.studio.drain(grace_s=10)
+    record = again.journal.find(CALLER.owner, str(task["taskUUID"]))
+    assert record is not None
+    assert record.status == "success"
 
-    monkeypatch.setattr(workplace.engine, "submit", submit_and_note)
-    await workplace.perform(transformation(deliveryMethod=delivery))
-    await workplace.studio.drain(grace_s=10)
-    assert at_work == [flushed_before_the_work]
-    # The result's file is in either case.
-    assert len(flushed) == flushed_before_the_work + 1
+
+async def test_a_result_is_there_before_it_is_a_file_and_afterwards(
+    open_workplace: Callable[..., Workplace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = _noting_flushed_files(monkeypatch)
+    workplace = open_workplace()
+    items = [item_of(await workplace.perform(transformation(seedImage=..., strength=...))) for _ in range(2)]
+    pictures = [(await open_result(workplace, item)).tobytes() for item in items]
+    assert stored_files(tmp_path) == []
+
+    again = open_workplace()
+    assert [(await open_result(again, item)).tobytes() for item in items] == pictures
+    # A crash in the midst of it may have left anything under the name.
+    name = items[0]["imageURL"].rpartition("/")[2]
+    (tmp_path / "images" / name[:2]).mkdir()
+    (tmp_path / "images" / name[:2] / name).write_bytes(b"")
+    again.pictures.files.write_behind()
+    assert [(await open_result(again, item)).tobytes() for item in items] == pictures
+    assert len(stored_files(tmp_path)) == 2
+    assert set(stored_files(tmp_path)) <= flushed
+    assert rows(again.database, select(unwritten_files)) == []
+
+
+async def test_a_picture_that_is_deleted_before_it_is_a_file_never_becomes_one(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    item = item_of(await workplace.perform(transformation(seedImage=..., strength=...)))
+    assert await workplace.pictures.delete(item["imageUUID"], owner=CALLER.owner)
+    with pytest.raises(ImageNotFound):
+        await workplace.pictures.data_of(item["imageUUID"], "jpg")
+    workplace.pictures.files.write_behind()
+    assert stored_files(tmp_path) == []
+    assert rows(workplace.database, select(unwritten_files)) == []
+
+
+async def test_what_is_not_a_file_yet_is_bounded(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = _noting_flushed_files(monkeypatch)
+    item_of(await workplace.perform(transformation(seedImage=..., strength=...)))
+    [waiting] = rows(workplace.database, select(unwritten_files.c.size_bytes))
+    monkeypatch.setattr(picture_files, "UNWRITTEN_AT_MOST", waiting.size_bytes)
+    item_of(await workplace.perform(transformation(seedImage=..., strength=...)))
+    [kept] = stored_files(tmp_path)
+    assert kept in flushed
+    workplace.pictures.files.write_behind()
+    item_of(await workplace.perform(transformation(seedImage=..., strength=...)))
+    assert len(rows(workplace.database, select(unwritten_files))) == 1
+
+
+def stored_files(folder: Path) -> list[Path]:
+    return [path for path in (folder / "images").rglob("*") if path.is_file()]
+
+
+def _noting_unflushed_commits(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    noted: list[object] = []
+
+    def begin(database: Engine) -> AbstractContextManager[Connection]:
+        noted.append(database)
+        return begin_unflushed(database)
+
+    monkeypatch.setattr(journal, "begin_unflushed", begin)
+    return noted
+
+
+def _noting_flushed_files(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Files that were flushed, by the names that they have afterwards."""
+    flushed: set[Path] = set()
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed.add(path.with_name(".".join(path.name.split(".")[:2])))
+
+    monkeypatch.setattr(os, "fsync", note)
+    return flushed

@@ -2,7 +2,8 @@
 
 What exists, whose it is and for how long is recorded in the database; here are only bytes. A file appears
 whole or not at all: object stores promise that for every put, and in a local folder it is written under a temporary
-name, flushed and renamed. On a local folder `put` returns when the bytes are on the disk, not merely in its cache.
+name, flushed and renamed. On a local folder `put` returns when the bytes are on the disk, not merely in its cache;
+whoever puts many at once may leave that to `flush_blocking`.
 """
 
 import asyncio
@@ -10,13 +11,13 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import obstore
 from obstore.store import LocalStore, ObjectStore
 
-from underpaint.files import replace_file
+from underpaint.files import flush_names, replace_file
 from underpaint.images.encode import EXTENSIONS
 
 KNOWN_EXTENSIONS = frozenset(EXTENSIONS.values())
@@ -54,6 +55,28 @@ class ImageStore:
             replace_file(self._folder / key, data, flush=flush)
         else:
             obstore.put(self._store, key, data)
+
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether it is a folder."""
+        return self._folder is not None
+
+    def flush_blocking(self, files: Iterable[tuple[str, str]]) -> None:
+        """Return when files are on the disk that were put without `flush`; those that are not there do not matter.
+
+        Args:
+            files: UUID and extension of each.
+        """
+        if self._folder is None:
+            return
+        folders = set()
+        for image_uuid, extension in files:
+            path = self._folder / object_key(image_uuid, extension)
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                os.fsync(file.fileno())
+                folders.add(path.parent)
+        for folder in folders:
+            flush_names(folder)
 
     async def get(self, image_uuid: str, extension: str) -> bytes:
         """The whole file. Raises `ImageNotFound`, and `ValueError` for a bad UUID or extension."""

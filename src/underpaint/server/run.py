@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import socket
@@ -36,12 +37,22 @@ log = logging.getLogger(__name__)
 class DrainingServer(uvicorn.Server):
     """uvicorn, except that it lets work finish before it takes clients' sockets away, and that a signal is a
     good reason to end: the exit status is 0. A second signal ends the waiting, not the orderly end.
+
+    Args:
+        config: of uvicorn.
+        app: what it serves.
+        grace_s: seconds that work has to finish.
+        owns_process: whether the process does nothing else. Then what there is after the start, which stays to the
+            end, is taken from the garbage collector, which would go through it again and again.
     """
 
-    def __init__(self, config: uvicorn.Config, app: Starlette, *, grace_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: Starlette, *, grace_s: float, owns_process: bool = False
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._grace_s = grace_s
+        self._owns_process = owns_process
         self._hurry = False
 
     @property
@@ -55,6 +66,9 @@ class DrainingServer(uvicorn.Server):
         """Start, and say so in a line that whoever started the process can wait for."""
         await super().startup(sockets)
         if self.started:
+            if self._owns_process:
+                gc.collect()
+                gc.freeze()
             log.info("Underpaint is listening on %s", self.url)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -127,7 +141,9 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log_level, settings.log_format)
     _allow_open_files(settings.max_connections + OTHER_FILES)
     app = create_app(settings)
-    server = DrainingServer(uvicorn_config(app, settings), app, grace_s=settings.drain_grace_s)
+    server = DrainingServer(
+        uvicorn_config(app, settings), app, grace_s=settings.drain_grace_s, owns_process=True
+    )
     log.info("model %s on device %s, data in %s", settings.default_model, settings.device, settings.data_dir)
     server.run()
     if not server.started:

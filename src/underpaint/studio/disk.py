@@ -3,6 +3,9 @@
 import asyncio
 import errno
 import shutil
+import time
+
+from sqlalchemy.exc import DBAPIError
 
 from underpaint.engine.checkpoint_files import checkpoints_bytes
 from underpaint.settings import Settings
@@ -12,6 +15,11 @@ from underpaint.wire import TaskError
 
 BYTES_PER_PIXEL = 3
 """What a result is taken to need before it is there: as much as without compression."""
+
+
+AMPLE_BYTES = 2**30
+"""With so much more than is needed, the disk is not asked again for `AMPLE_S`: that changes threads."""
+AMPLE_S = 1.0
 
 
 class DiskBudget:
@@ -27,6 +35,8 @@ class DiskBudget:
         self._budget_bytes = settings.disk_budget_bytes
         self._reserve_bytes = settings.disk_reserve_bytes
         self._pictures = pictures
+        self._ample_until_s = 0.0
+        self._ample_bytes = 0
 
     async def check(self, wanted_bytes: int) -> None:
         """Refuse what needs `wanted_bytes` more, if they are not there.
@@ -41,9 +51,13 @@ class DiskBudget:
                     f"{used_bytes} of the {self._budget_bytes} bytes that pictures may fill are taken, and "
                     f"{wanted_bytes} more may be needed"
                 )
+        if time.monotonic() < self._ample_until_s and wanted_bytes <= self._ample_bytes:
+            return
         free_bytes = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
         if free_bytes - wanted_bytes < self._reserve_bytes:
             raise _full(f"the disk has {free_bytes} bytes left, of which {self._reserve_bytes} stay free")
+        self._ample_bytes = free_bytes - self._reserve_bytes - AMPLE_BYTES
+        self._ample_until_s = time.monotonic() + AMPLE_S
 
     async def _used_bytes(self) -> int:
         # The engine writes checkpoints: they are counted where they are. There are few, of pictures in progress only.
@@ -53,7 +67,9 @@ class DiskBudget:
 
 def unforeseen(failure: Exception) -> TaskError:
     """What a task is told of a failure that nobody foresaw, of which the log has the rest: a full disk is named."""
-    if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT):
+    full = isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT)
+    # SQLite says it in words only.
+    if full or (isinstance(failure, DBAPIError) and "disk is full" in str(failure.orig)):
         return _full("the disk is full")
     return TaskError("internalServerError", "the server failed; its log says how")
 

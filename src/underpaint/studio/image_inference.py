@@ -194,13 +194,20 @@ class ImageInference:
         cancellation: Cancellation,
         on_progress: OnProgress | None,
     ) -> Run:
-        if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
+        if self.work.find(caller.owner, task.task_uuid) is not None:
             raise _conflict(task.task_uuid)
-        place = self._room.enter(caller, results=task.number_results, pixels_each=pixels_of(task))
         try:
-            return await self._accept_into(place, task, raw, caller, cancellation, on_progress)
-        except BaseException:
-            place.leave()
+            place = self._room.enter(caller, results=task.number_results, pixels_each=pixels_of(task))
+            try:
+                return await self._accept_into(place, task, raw, caller, cancellation, on_progress)
+            except BaseException:
+                place.leave()
+                raise
+        except TaskError:
+            # The journal refuses what it has already. A task that is sent again and does not get that far, as the queue
+            # is full or its seed image is gone, is a conflict all the same.
+            if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
+                raise _conflict(task.task_uuid) from None
             raise
 
     async def _accept_into(

@@ -66,19 +66,23 @@ class Inputs:
                     for controlnet, data in zip(record.request["controlNet"], prepared.map_files, strict=True)
                 ]
             entered = replace(record, request=request)
-            accepted = self._journal.accept(entered, along=[each.record for each in puts])
+            accepted = self._journal.accept(
+                entered, along=[record for each in puts for record in each.records]
+            )
         finally:
             if not accepted:
                 for each in puts:
                     self._pictures.take_back(each)
         return entered if accepted else None
 
-    def discard(self, record: TaskRecord) -> None:
-        """Remove the pictures of a task that is over. Blocks."""
-        names = [record.request[name] for name in _KEPT if name in record.request]
-        names += record.request.get("referenceImages") or ()
-        for adapter in record.request.get("ipAdapters") or ():
-            names += adapter["guideImages"]
+    def discard(self, *records: TaskRecord) -> None:
+        """Remove the pictures of tasks that are over. Blocks."""
+        names: list[str] = []
+        for record in records:
+            names += [record.request[name] for name in _KEPT if name in record.request]
+            names += record.request.get("referenceImages") or ()
+            for adapter in record.request.get("ipAdapters") or ():
+                names += adapter["guideImages"]
         self._pictures.discard_seeds(names)
 
     def _put(self, data: bytes, record: TaskRecord) -> PutImage:

@@ -88,12 +88,18 @@ class Journal:
             task: the task.
             along: what is written together with it, if it is written.
         """
-        key = {"its_owner": task.owner, "its_uuid": task.task_uuid}
+        # Only what is there already can be in the way: it is not looked for first.
+        return self._enter(task, along, again=False) or self._enter(task, along, again=True)
+
+    def _enter(self, task: TaskRecord, along: Sequence[Statement], *, again: bool) -> bool:
+        """Write a task down, `again` in place of one that has failed; False if there is one of its UUID."""
         begin = self._database.begin if task.asynchronous else partial(begin_unflushed, self._database)
         try:
             with begin() as connection:
-                failed = connection.execute(_DELETE_FAILED, key).rowcount
-                if failed:
+                if again:
+                    key = {"its_owner": task.owner, "its_uuid": task.task_uuid}
+                    if not connection.execute(_DELETE_FAILED, key).rowcount:
+                        return False
                     connection.execute(delete(results).where(_result_of(task.owner, task.task_uuid)))
                 connection.execute(
                     _INSERT_TASK,

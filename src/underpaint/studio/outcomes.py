@@ -122,7 +122,7 @@ class Outcomes:
                 run.positions[position],
                 result,
                 due=result_deliveries(run.record, task, result, self._pictures.links),
-                along=[kept.record],
+                along=kept.records,
                 last=len(run.jobs) == 1,
             )
         except BaseException:

@@ -1,11 +1,11 @@
 """What the database knows of stored pictures: whose each is, what it is, and for how long. All calls block."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, delete, func, insert, select, update
 
 from underpaint.database import Statement, begin_unflushed, execute, images, rows
 from underpaint.images import IMAGE_UUID
@@ -60,9 +60,11 @@ class PictureRecords:
     def __init__(self, database: Engine) -> None:
         self._database = database
 
-    def write(self, record: Statement) -> None:
-        """Write one down, durably."""
-        execute(self._database, *record)
+    def write(self, records: Sequence[Statement]) -> None:
+        """Write down what belongs to one picture, durably."""
+        with self._database.begin() as connection:
+            for statement, values in records:
+                connection.execute(statement, values)
 
     def find(self, image_uuid: str) -> PictureRecord | None:
         """A picture that has not expired."""
@@ -85,14 +87,21 @@ class PictureRecords:
         """Remove a record, durably."""
         execute(self._database, delete(images).where(images.c.image_uuid == image_uuid))
 
-    def forget_seeds(self, image_uuids: Collection[str]) -> list[tuple[str, str, int]]:
-        """Remove the records of a task's seed images, which after a power cut may be there again.
+    def forget_seeds(
+        self, image_uuids: Collection[str], *, along: Callable[[Connection, Collection[str]], None]
+    ) -> list[tuple[str, str, int]]:
+        """Remove the records of tasks' seed images, which after a power cut may be there again.
+
+        Args:
+            image_uuids: of the images.
+            along: what is done for them in the same transaction.
 
         Returns:
             UUID, extension and size in bytes of their files.
         """
         with begin_unflushed(self._database) as connection:
             gone = connection.execute(_DELETE_SEEDS, {"its_uuids": list(image_uuids)}).all()
+            along(connection, image_uuids)
         return [(row.image_uuid, row.extension, row.size_bytes) for row in gone]
 
     def total_bytes(self) -> int:

@@ -36,6 +36,7 @@ from underpaint.images import (
     parse_image_reference,
 )
 from underpaint.studio.links import Links
+from underpaint.studio.picture_files import PictureFiles
 from underpaint.studio.picture_records import Kind, PictureRecord, PictureRecords, new_record
 from underpaint.wire import TaskError
 from underpaint.wire.errors import parameter_code
@@ -46,6 +47,9 @@ SHORT_REFERENCE = 8192
 """Characters up to which a reference is read at once: UUIDs and URLs are shorter."""
 DECODES_AT_ONCE = 4
 """Bounds the memory of decoding: each may take the whole pixel budget."""
+
+RENEW_S = 60.0
+"""An upload that is used again within this time is not noted again."""
 
 ORPHAN_AGE_S = 3600.0
 """A younger file without a record is one that is just being stored."""
@@ -66,12 +70,18 @@ class OpenedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class PutImage:
-    """A picture whose file is stored, and which does not exist until its record is written as well."""
+    """A picture that is stored, but does not exist until its records are written as well."""
 
     image_uuid: str
     extension: str
     size_bytes: int
     record: Statement
+    file: tuple[Statement, ...]
+
+    @property
+    def records(self) -> tuple[Statement, ...]:
+        """All that is to be written."""
+        return (self.record, *self.file)
 
 
 class Pictures:
@@ -90,6 +100,8 @@ class Pictures:
     ) -> None:
         self._store = store
         self._records = PictureRecords(database)
+        self.files = PictureFiles(store, database)
+        """Their files."""
         self.fetcher = fetcher
         """The way out, for pictures by URL and for whatever else is asked for or sent."""
         self.links = links or Links()
@@ -189,7 +201,7 @@ class Pictures:
 
         def put_and_record() -> str:
             kept = self.put(data, extension=extension, kind=kind, size=size, owner=owner, ttl_s=ttl_s)
-            self._records.write(kept.record)
+            self._records.write(kept.records)
             return kept.image_uuid
 
         return await asyncio.to_thread(put_and_record)
@@ -205,13 +217,13 @@ class Pictures:
         ttl_s: float,
         flush: bool = True,
     ) -> PutImage:
-        """Store the file of a picture, whose record goes into a transaction of the caller's. Blocks.
+        """Store a picture whose records go into a transaction of the caller's. Blocks.
 
-        Bytes first: a record must not refer to a file that a crash kept from being written. Without `flush` the file
-        survives the end of this process, but perhaps not a power cut. Else like `keep`.
+        With `flush` it is as durable as that transaction. Without, it survives the end of this process, but perhaps
+        not a power cut. Else like `keep`.
         """
         image_uuid = str(uuid.uuid4())
-        self._store.put_blocking(data, image_uuid=image_uuid, extension=extension, flush=flush)
+        file = self.files.put(data, image_uuid=image_uuid, extension=extension, flush=flush)
         now_s = time.time()
         record = PictureRecord(
             image_uuid=image_uuid,
@@ -228,11 +240,12 @@ class Pictures:
             extension=extension,
             size_bytes=len(data),
             record=new_record(record, size=size),
+            file=file,
         )
 
     def take_back(self, kept: PutImage) -> None:
-        """Remove the file of a picture whose record was not written. Blocks."""
-        self._store.delete_blocking(kept.image_uuid, kept.extension)
+        """Remove a picture whose records were not written. Blocks."""
+        self.files.take_back(kept.image_uuid, kept.extension, kept.file)
         self._count(-kept.size_bytes)
 
     async def open(
@@ -254,7 +267,7 @@ class Pictures:
         if stored is None or stored.extension != extension or stored.kind == "seed":
             return None
         try:
-            data = await self._store.get(stored.image_uuid, extension)
+            data = await self.data_of(stored.image_uuid, extension)
         except ImageNotFound:
             return None
         return OpenedImage(
@@ -270,7 +283,7 @@ class Pictures:
         Raises:
             ImageNotFound: it has expired or was deleted.
         """
-        return await self._store.get(image_uuid, extension)
+        return await asyncio.to_thread(self.files.get, image_uuid, extension)
 
     async def delete(self, image_uuid: str, *, owner: str) -> bool:
         """Remove an upload or a result of that owner; False where there is none."""
@@ -286,8 +299,10 @@ class Pictures:
         """
         if not image_uuids:
             return
-        for image_uuid, extension, size_bytes in self._records.forget_seeds(image_uuids):
-            self._store.delete_blocking(image_uuid, extension)
+        for image_uuid, extension, size_bytes in self._records.forget_seeds(
+            image_uuids, along=self.files.forget
+        ):
+            self.files.delete(image_uuid, extension)
             self._count(-size_bytes)
 
     async def remove_expired(self) -> None:
@@ -318,7 +333,7 @@ class Pictures:
                 stored = self._use(image_uuid, owner)
                 if stored is not None:
                     with contextlib.suppress(ImageNotFound):
-                        return self._store.get_blocking(stored.image_uuid, stored.extension)
+                        return self.files.get(stored.image_uuid, stored.extension)
                 raise TaskError(
                     code,
                     f"'{parameter}': there is no image {image_uuid}; it may have expired or been deleted.",
@@ -329,7 +344,7 @@ class Pictures:
         # The record first: a file without a record is only wasted space, a record without a file is an error.
         await asyncio.to_thread(self._records.forget, stored.image_uuid)
         self._count(-stored.size_bytes)
-        await self._store.delete(stored.image_uuid, stored.extension)
+        await asyncio.to_thread(self.files.delete, stored.image_uuid, stored.extension)
 
     def _count(self, more_bytes: int) -> None:
         # Pictures are stored from several threads.
@@ -338,10 +353,15 @@ class Pictures:
                 self._used_bytes += more_bytes
 
     def _use(self, image_uuid: str, owner: str) -> PictureRecord | None:
-        """A stored picture; an upload is kept for its full time from this use on."""
+        """A stored picture; an upload is kept for its full time from this use on, to within `RENEW_S`."""
         stored = self._records.find(image_uuid)
         if stored is not None and stored.owner != owner and not self._share:
             return None
-        if stored is not None and stored.kind == "upload":
-            self._records.keep_until(image_uuid, time.time() + self._upload_ttl_s)
+        expires_s = time.time() + self._upload_ttl_s
+        if (
+            stored is not None
+            and stored.kind == "upload"
+            and stored.expires_s < expires_s - min(RENEW_S, self._upload_ttl_s / 10)
+        ):
+            self._records.keep_until(image_uuid, expires_s)
         return stored

@@ -20,16 +20,21 @@ COST_USD = 0.0
 """Of a picture made on one's own machine. Clients that ask for the cost get a number, as from the hosted service."""
 
 
-async def outcome_reply(record: TaskRecord, pictures: Pictures, *, status: str | None = None) -> Reply:
+async def outcome_reply(
+    record: TaskRecord, pictures: Pictures, *, status: str | None = None, task: PictureTask | None = None
+) -> Reply:
     """Results and error that a task has so far.
 
     Args:
         record: the task with its results.
         pictures: where their files are, for tasks that want them in the reply.
         status: of each result, in replies to getResponse.
+        task: the record's request, where it has been read already.
     """
-    task = parse_task(record.request)
-    assert isinstance(task, PictureTask), "only tasks that make pictures are written down"
+    if task is None:
+        read = parse_task(record.request)
+        assert isinstance(read, PictureTask), "only tasks that make pictures are written down"
+        task = read
     items = [await _item(result, record, task, pictures, status) for result in record.results]
     errors: tuple[tuple[int, Item], ...] = ()
     if record.error is not None:

@@ -40,7 +40,7 @@ from underpaint.studio.replies import outcome_reply
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.studio.run import Run
 from underpaint.studio.uploads import Uploads
-from underpaint.studio.upscaling import Upscaling
+from underpaint.studio.upscaling import UpscaleInference, Upscaling
 from underpaint.studio.webhooks import Webhooks
 from underpaint.wire import (
     Acknowledgement,
@@ -189,6 +189,10 @@ class Studio:
         await self._preprocessors.stop()
         await self._engine.stop()
         await self._inference.work.settle()
+        try:
+            await asyncio.to_thread(self._pictures.files.write_behind)
+        except Exception:
+            log.exception("pictures could not be written as files; that is done after the next start")
 
     async def resume(self) -> None:
         """Go on with what the last run of the server left unfinished."""
@@ -259,7 +263,7 @@ class Studio:
             accepted = Acknowledgement(task_type=task.task_type, task_uuid=task.task_uuid)
             return Reply(data=(accepted.item(),))
         try:
-            return await self._outcome(run)
+            return await self._outcome(run, task)
         finally:
             run.answered.set()
 
@@ -267,7 +271,7 @@ class Studio:
         if self._draining:
             raise TaskError("serviceUnavailable", "the server is stopping; try again later")
 
-    async def _outcome(self, run: Run) -> Reply:
+    async def _outcome(self, run: Run, task: ImageInferenceTask | ControlNetPreprocessTask) -> Reply:
         timeout_s = self._settings.sync_timeout_s
         try:
             await asyncio.wait_for(run.finished.wait(), timeout_s)
@@ -286,7 +290,11 @@ class Studio:
         )
         if record is None:
             raise TaskError("taskExpired", "the task's results have expired already")
-        return await outcome_reply(record, self._pictures)
+        # An upscale runs as another task than it was sent as.
+        as_sent = (
+            task if task.task_type == record.task_type and not isinstance(task, UpscaleInference) else None
+        )
+        return await outcome_reply(record, self._pictures, task=as_sent)
 
 
 @asynccontextmanager
@@ -336,13 +344,15 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
         await engine.start()
         sending = asyncio.create_task(webhooks.run(), name="webhooks")
         sweeper = asyncio.create_task(studio.sweep(), name="sweeper")
+        writing = asyncio.create_task(pictures.files.keep_writing(), name="files")
         try:
             await studio.resume()
             yield studio
         finally:
-            sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
+            for task in (sweeper, writing):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await studio.drain(grace_s=0.0)
             # Last, as the end of a task may be news. What has not arrived is sent after the next start.
             sending.cancel()

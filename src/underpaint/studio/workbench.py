@@ -1,9 +1,10 @@
 """The workbench: tasks that were accepted and have no outcome yet, and the engine that works on them."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 STRAY_AGE_S = 60.0
 """A younger checkpoint may be of a task that was accepted only now."""
+DISCARD_S = 0.25
+"""How long what a task would have been run again from stays after its end, so that nobody's answer waits for the
+removal, and that of tasks which end together is one transaction."""
 _ERROR_CODES = {"modelLoad": "modelNotReady"}
 """By the engine's failure codes; all others are inferenceError."""
 _PARAMETERS: Mapping[PartName, str] = {
@@ -71,6 +75,9 @@ class Workbench:
         self._runs: dict[tuple[str, str], Run] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._reports: set[asyncio.Task[None]] = set()
+        self._over: list[Run] = []
+        self._discarding: asyncio.Task[None] | None = None
+        self._settling = asyncio.Event()
         self.outlook = Outlook(engine, self._runs.values)
         """When the pictures will be done."""
 
@@ -207,28 +214,49 @@ class Workbench:
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the tasks that are being worked on, for `grace_s` seconds at most."""
+        self._settling.set()
         if self._work:
             await asyncio.wait(self._work, timeout=grace_s)
 
     async def settle(self) -> None:
         """Wait until every task has noticed that the engine has stopped."""
+        self._settling.set()
         if self._work:
             await asyncio.wait(self._work)
+        if self._discarding is not None:
+            await asyncio.wait({self._discarding})
         for report in self._reports:
             report.cancel()
 
     async def remove_stray_checkpoints(self) -> None:
         """Remove those of jobs that it does not know."""
-        names = {job.checkpoint for run in self._runs.values() for job in run.jobs if job.checkpoint}
+        in_use = self._checkpoints_in_use()
         await asyncio.to_thread(
-            remove_stray_checkpoints, self._checkpoints, except_names=names, age_s=STRAY_AGE_S
+            remove_stray_checkpoints, self._checkpoints, except_names=in_use, age_s=STRAY_AGE_S
         )
 
-    def _discard(self, run: Run) -> None:
-        """Remove what a task that is over would have been run again from. Blocks."""
-        self._inputs.discard(run.record)
-        names = [job.checkpoint for job in run.jobs if job.checkpoint is not None]
-        remove_checkpoints(self._checkpoints, names)
+    async def _discard_soon(self) -> None:
+        """Remove what tasks that are over would have been run again from, as long as there are any."""
+        while self._over:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settling.wait(), DISCARD_S)
+            over, self._over = self._over, []
+            # A task that has failed may have been sent again since, and begun under the same names.
+            checkpoints = {job.checkpoint for run in over for job in run.jobs if job.checkpoint}
+            checkpoints -= self._checkpoints_in_use()
+            try:
+                await asyncio.to_thread(self._discard, over, checkpoints)
+            except Exception:
+                log.exception("what tasks had left could not be removed; it goes when it expires")
+        self._discarding = None
+
+    def _discard(self, runs: Sequence[Run], checkpoints: Collection[str]) -> None:
+        """Blocks."""
+        self._inputs.discard(*(run.record for run in runs))
+        remove_checkpoints(self._checkpoints, checkpoints)
+
+    def _checkpoints_in_use(self) -> set[str]:
+        return {job.checkpoint for run in self._runs.values() for job in run.jobs if job.checkpoint}
 
     async def _work_on(
         self,
@@ -281,8 +309,9 @@ class Workbench:
             # An orderly stop says nothing against the task.
             await asyncio.to_thread(self._journal.begun_in_vain, record)
         else:
-            # Only now: nobody has to wait for it.
-            await asyncio.to_thread(self._discard, run)
+            self._over.append(run)
+            if self._discarding is None:
+                self._discarding = asyncio.create_task(self._discard_soon(), name="discarding")
 
 
 def _error_of(failure: Failed) -> TaskError:

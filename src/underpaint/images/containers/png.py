@@ -25,6 +25,8 @@ _LAST_FILTER = 4
 # The seven passes of Adam7: first column, first row, column step, row step.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _INFLATE_STEP_BYTES = 256 * 1024
+_KEPT_BYTES = 4 * 2**20
+"""Scanlines up to this size are kept as they were inflated, about a megapixel of them."""
 # A 32 MiB file of ordinary 8 KiB IDAT chunks has 4,096; empty chunks would make millions.
 _MAX_CHUNKS = 100_000
 
@@ -68,7 +70,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
     """Check every chunk, and that the compressed pixels are all there. Raises `ImageRejected`."""
     shape: _Shape | None = None
     pixels: _PixelStream | None = None
-    kept: list[memoryview] = [memoryview(SIGNATURE)]
+    kept: list[bytes | memoryview] = [SIGNATURE]
     text_bytes = frames = 0
     has_palette = False
     icc_profile = exif = color_key = None
@@ -85,13 +87,18 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
             if shape.color_type == _PALETTE and not has_palette:
                 raise damaged("PNG", "it has no palette")
             pixels.feed(payload)
-            kept.append(whole)
+            if pixels.scanlines is None:
+                kept.append(whole)
         elif kind == b"PLTE":
             if not 3 <= len(payload) <= 768 or len(payload) % 3 or has_palette:
                 raise damaged("PNG", "its palette is impossible")
             has_palette = True
             kept.append(whole)
-        elif (kind == b"tRNS" and shape.color_type == _PALETTE) or kind == b"IEND":
+        elif kind == b"tRNS" and shape.color_type == _PALETTE:
+            kept.append(whole)
+        elif kind == b"IEND":
+            if pixels is not None and pixels.scanlines is not None:
+                kept.extend(_chunk(b"IDAT", zlib.compress(b"".join(pixels.scanlines), 0)))
             kept.append(whole)
         elif kind == b"tRNS":
             color_key = shape.color_key(payload)
@@ -188,6 +195,8 @@ class _PixelStream:
         self._row_bytes = [row_bytes for row_bytes, _ in passes]
         self._missing_bytes = [row_bytes * rows for row_bytes, rows in passes]
         self._inflater = zlib.decompressobj()
+        self.scanlines: list[bytes] | None = [] if sum(self._missing_bytes) <= _KEPT_BYTES else None
+        """What it has inflated, where that is small: the decoder is handed that, and need not inflate it again."""
 
     @property
     def complete(self) -> bool:
@@ -210,9 +219,16 @@ class _PixelStream:
         row_bytes, missing = self._row_bytes[0], self._missing_bytes[0]
         if max(scanlines[missing % row_bytes :: row_bytes], default=0) > _LAST_FILTER:
             raise damaged("PNG", "a row has a filter that does not exist")
+        if self.scanlines is not None:
+            self.scanlines.append(scanlines)
         self._missing_bytes[0] -= len(scanlines)
         if not self._missing_bytes[0]:
             del self._row_bytes[0], self._missing_bytes[0]
+
+
+def _chunk(kind: bytes, payload: bytes) -> tuple[bytes, ...]:
+    checksum = zlib.crc32(payload, zlib.crc32(kind))
+    return struct.pack(">I", len(payload)), kind, payload, struct.pack(">I", checksum)
 
 
 def _read_profile(payload: memoryview, limits: DecodeLimits) -> bytes:
