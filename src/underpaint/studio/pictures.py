@@ -357,11 +357,8 @@ class Pictures:
         stored = self._records.find(image_uuid)
         if stored is not None and stored.owner != owner and not self._share:
             return None
-        expires_s = time.time() + self._upload_ttl_s
-        if (
-            stored is not None
-            and stored.kind == "upload"
-            and stored.expires_s < expires_s - min(RENEW_S, self._upload_ttl_s / 10)
-        ):
-            self._records.keep_until(image_uuid, expires_s)
+        if stored is not None and stored.kind == "upload":
+            expires_s = time.time() + self._upload_ttl_s
+            if stored.expires_s < expires_s - min(RENEW_S, self._upload_ttl_s / 10):
+                self._records.keep_until(image_uuid, expires_s)
         return stored
