@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from underpaint.engine.scheduler import LOAD_COST, TURNS, Candidate, plan
+from underpaint.engine.scheduler import ALIKE, DELAY, LOAD_COST, TURNS, Candidate, PassSeconds, plan, unknown
 
 ORDINARY = 1
 """A turn that goes to the most urgent job."""
@@ -12,9 +12,11 @@ PATIENT = TURNS
 """A turn that goes to the job that has waited longest."""
 
 
-def choose(candidates: list[Candidate], *, max_rows: int = 8, turn: int = ORDINARY) -> list[str]:
+def choose(
+    candidates: list[Candidate], *, max_rows: int = 8, turn: int = ORDINARY, seconds: PassSeconds = unknown
+) -> list[str]:
     """`plan` where all groups have one limit."""
-    return plan(candidates, turn=turn, row_limit=lambda _: max_rows)
+    return plan(candidates, turn=turn, row_limit=lambda _: max_rows, seconds=seconds)
 
 
 def candidate(job_id: str = "job", **more: Any) -> Candidate:
@@ -103,6 +105,47 @@ def test_the_limit_is_that_of_the_leaders_group() -> None:
     limits = {"a": 4, "b": 2}
     assert plan(crowd, turn=ORDINARY, row_limit=lambda group: limits[str(group)]) == ["b"]
     assert plan(crowd[::2], turn=ORDINARY, row_limit=lambda group: limits[str(group)]) == ["a", "more a"]
+
+
+def _by_the_row(_group: object, rows: int) -> float:
+    """Seconds of a pass where batches gain nothing."""
+    return rows / 10
+
+
+def test_long_jobs_do_not_make_the_passes_of_a_short_one_longer() -> None:
+    crowd = [candidate("long", forwards_left=50), candidate("short", forwards_left=4)]
+    assert choose(crowd, seconds=_by_the_row) == ["short"]
+    # Its last pass is not worth the trouble, nor is a device on which places in a batch cost nothing.
+    crowd[1] = replace(crowd[1], forwards_left=1)
+    assert choose(crowd, seconds=_by_the_row) == ["short", "long"]
+    crowd[1] = replace(crowd[1], forwards_left=4)
+    assert choose(crowd, seconds=lambda group, rows: 0.2 + rows / 100) == ["short", "long"]
+    assert choose(crowd, seconds=lambda group, rows: None) == ["short", "long"]
+
+
+def test_jobs_that_are_alike_share_their_passes_whatever_a_place_costs() -> None:
+    crowd = [candidate("long", forwards_left=ALIKE * 6), candidate("short", forwards_left=6)]
+    assert choose(crowd, seconds=_by_the_row) == ["short", "long"]
+
+
+def test_a_short_job_takes_part_in_the_pass_of_one_that_has_waited() -> None:
+    crowd = [candidate("long", forwards_left=50, passes_waited=9), candidate("short", forwards_left=4)]
+    assert choose(crowd, seconds=_by_the_row, turn=PATIENT) == ["long", "short"]
+
+
+@given(crowd=CROWDS, max_rows=st.integers(2, 10), turn=TURN)
+def test_whoever_leads_is_done_hardly_later_for_longer_company(
+    crowd: list[Candidate], max_rows: int, turn: int
+) -> None:
+    chosen = [
+        one
+        for job_id in choose(crowd, max_rows=max_rows, turn=turn, seconds=_by_the_row)
+        for one in crowd
+        if one.job_id == job_id
+    ]
+    for leader, *company in [chosen] if chosen else []:
+        longer = sum(one.rows for one in company if one.forwards_left > ALIKE * leader.forwards_left)
+        assert leader.forwards_left * longer <= DELAY * leader.rows
 
 
 def test_who_has_had_more_waits_for_who_has_had_less() -> None:

@@ -145,7 +145,7 @@ class Engine:
         """Run one forward pass for the jobs that the scheduler picks."""
         self._turn += 1
         candidates = self._candidates()
-        planned = plan(candidates, turn=self._turn, row_limit=self._row_limit)
+        planned = plan(candidates, turn=self._turn, row_limit=self._row_limit, seconds=self._seconds)
         ready = [job for job in (self._jobs[job_id] for job_id in planned) if self._prepare(job)]
         # Only now are the lengths of the prompts known, and with which of its models an interrupted job goes on.
         batch = self._admitted([job for job in ready if _shape(job) == _shape(ready[0])])
@@ -190,6 +190,10 @@ class Engine:
             return self._strict_rows
         return self._profile.rows_that_pay(group, self._max_rows)
 
+    def _seconds(self, group: Hashable, rows: int) -> float | None:
+        # Under strict determinism a pass has all its rows, whoever is in it.
+        return None if self._strict_rows is not None else self._profile.judged_seconds(group, rows)
+
     def _rows_that_fit(self, job: Job, most: int) -> int:
         """Rows of a pass like this job's that there is memory for, up to `most`."""
         return self._memory.rows_that_fit(
@@ -201,7 +205,12 @@ class Engine:
         if now_s - self._estimated_s < ESTIMATE_INTERVAL_S or len(candidates) > MOST_ESTIMATED:
             return
         self._estimated_s = now_s
-        left = seconds_left(candidates, row_limit=self._row_limit, pass_seconds=self._profile.seconds)
+        left = seconds_left(
+            candidates,
+            row_limit=self._row_limit,
+            pass_seconds=self._profile.seconds,
+            judged_seconds=self._seconds,
+        )
         self._emit(Estimates(seconds_left=left))
 
     def _prepare(self, job: Job) -> bool:

@@ -47,6 +47,11 @@ class PassProfile:
         nearest = min(sizes, key=lambda known: abs(known - rows))
         return sizes[nearest].mean_s * rows / nearest
 
+    def judged_seconds(self, group: Hashable, rows: int) -> float | None:
+        """What a pass takes that nothing disturbs; None for a size that is not yet judged."""
+        known = self._measured.get(group, {}).get(rows)
+        return known.least_s if known is not None and known.samples >= SAMPLES else None
+
     def rows_that_pay(self, group: Hashable, most: int) -> int:
         """The largest batch, up to `most` rows, that is worth building; sizes not yet judged count as worth it."""
         judged = {

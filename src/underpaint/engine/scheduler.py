@@ -3,7 +3,9 @@
 Remaining work is known exactly, so the job with the least of it leads and short jobs do not wait behind long ones. The
 jobs of an owner who has had more than others count as longer. One pass in `TURNS` belongs to the job that has waited
 longest, so nothing starves, and a short job loses no more than one pass in `TURNS` to it. Once the leader is chosen,
-every other job that can share its pass joins, up to the limit of rows: a place in a batch costs little.
+every other job that can share its pass joins, up to the limit of rows, unless a short job would wait for long ones by
+that: on a CPU, where a pass of six rows takes three times as long as one of two, a job of four steps among such of
+fifty would gain nothing by running first.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -11,6 +13,10 @@ from dataclasses import dataclass
 
 TURNS = 4
 """One pass in so many goes to the job that has waited longest."""
+ALIKE = 3
+"""A job with up to so many times the forwards of the leader may always join it."""
+DELAY = 1.0
+"""Longer ones may, as long as they keep the leader for no more than so many of its own passes in all."""
 LOAD_COST = 40
 """Forwards that loading a model counts as, and passes that a job waits for its model while others have work: the engine
 does not swap models for every short job."""
@@ -39,13 +45,28 @@ class Candidate:
         return self.forwards_left + self.owner_debt + (0 if self.loaded else LOAD_COST)
 
 
-def plan(candidates: Sequence[Candidate], *, turn: int, row_limit: Callable[[Hashable], int]) -> list[str]:
+PassSeconds = Callable[[Hashable, int], float | None]
+"""What a pass of a group and a number of rows takes; None where that is not known."""
+
+
+def unknown(_group: Hashable, _rows: int) -> None:
+    """Where every place in a batch is as good as free, or nothing has been measured."""
+
+
+def plan(
+    candidates: Sequence[Candidate],
+    *,
+    turn: int,
+    row_limit: Callable[[Hashable], int],
+    seconds: PassSeconds = unknown,
+) -> list[str]:
     """Choose the jobs of the next forward pass.
 
     Args:
         candidates: all unfinished jobs, in order of arrival, which breaks ties.
         turn: number of the pass, counted on from pass to pass.
         row_limit: most rows of a pass, by group. A single job that needs more still runs, alone.
+        seconds: of passes that were measured.
 
     Returns:
         Identifiers of jobs of one group, the leading job first; empty only if there are no candidates.
@@ -57,14 +78,27 @@ def plan(candidates: Sequence[Candidate], *, turn: int, row_limit: Callable[[Has
     if turn % TURNS == 0:
         patient = [one for one in candidates if one.loaded or one.passes_waited >= LOAD_COST]
         leader = max(patient, key=lambda candidate: candidate.passes_waited, default=leader)
-    return [one.job_id for one in fill(leader, by_urgency, row_limit(leader.group))]
+    return [one.job_id for one in fill(leader, by_urgency, row_limit(leader.group), seconds)]
 
 
-def fill(leader: Candidate, by_urgency: Sequence[Candidate], limit: int) -> list[Candidate]:
+def fill(
+    leader: Candidate, by_urgency: Sequence[Candidate], limit: int, seconds: PassSeconds = unknown
+) -> list[Candidate]:
     """The leader and, in order of urgency, all that fit into its pass beside it."""
     chosen, rows = [leader], leader.rows
     for candidate in by_urgency:
-        if candidate is not leader and candidate.group == leader.group and rows + candidate.rows <= limit:
+        if candidate is leader or candidate.group != leader.group or rows + candidate.rows > limit:
+            continue
+        alike = candidate.forwards_left <= ALIKE * leader.forwards_left
+        if alike or not _delays(leader, rows + candidate.rows, seconds):
             chosen.append(candidate)
             rows += candidate.rows
     return chosen
+
+
+def _delays(leader: Candidate, rows: int, seconds: PassSeconds) -> bool:
+    """Whether the leader would be done later by more than `DELAY`, if its passes had so many rows."""
+    alone_s, together_s = seconds(leader.group, leader.rows), seconds(leader.group, rows)
+    if alone_s is None or together_s is None:
+        return False
+    return leader.forwards_left * (together_s - alone_s) > DELAY * alone_s
