@@ -48,6 +48,23 @@ class Driven:
         while self.engine.busy:
             self.engine.tick()
 
+    def finish_beside_a_cancelled_job(self, kept: JobRequest, given_up: JobRequest, *, after: int) -> int:
+        """Run two jobs, cancel the other one after some passes, and run the one that is kept to its end.
+
+        Returns:
+            Passes that were run from then on.
+        """
+        self.engine.submit([given_up, kept])
+        for _ in range(after):
+            self.engine.tick()
+        self.engine.cancel([given_up.job_id])
+        assert self.failed(given_up.job_id).code == "cancelled"
+        passes = 0
+        while self.engine.busy:
+            self.engine.tick()
+            passes += 1
+        return passes
+
     def picture(self, job_id: str) -> Picture:
         return self.finished(job_id).picture
 

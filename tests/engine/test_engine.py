@@ -1,6 +1,7 @@
 import shutil
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ def test_a_cancelled_job_ends_and_the_others_go_on(sd1_checkpoint: Path) -> None
     assert ticks == 3
     driven.engine.cancel(["given up", "kept"])
     assert len([event for event in driven.events if isinstance(event, Failed)]) == 1
+
+
+def test_cancelling_frees_the_engine_within_one_forward_and_leaves_a_neighbour_its_picture(
+    sd1_checkpoint: Path, photo: Picture
+) -> None:
+    kept = job_request("kept", sd1_checkpoint, steps=20, picture=photo, strength=0.9)
+    given_up = job_request("given up", sd1_checkpoint, steps=50, seed=2)
+    alone, driven = Driven(), Driven()
+    alone.finish(kept)
+    assert driven.finish_beside_a_cancelled_job(kept, given_up, after=7) == 18 - 7
+    assert driven.progress("given up")[-1].step == 7
+    assert worst_difference(driven.picture("kept"), alone.picture("kept")) <= 1
+    # With nothing beside it, there is nothing left to do at once.
+    driven.engine.submit([replace(given_up, job_id="only")])
+    driven.engine.tick()
+    driven.engine.cancel(["only"])
+    assert not driven.engine.busy
 
 
 def test_a_broken_model_fails_its_own_jobs_only(sd1_checkpoint: Path, tmp_path: Path) -> None:

@@ -71,6 +71,19 @@ def compiled_engine(compiled: Path, **options: Any) -> Driven:
     return Driven(**{"executor": "auto", "compiled": compiled, "dtype": "float32", **options})
 
 
+@pytest.mark.usefixtures("prepared")
+def test_cancelling_frees_the_engine_within_one_forward_and_leaves_a_neighbour_its_picture(
+    folder: Path, photo: Picture, compiled: Path
+) -> None:
+    kept = job_request("kept", folder, steps=20, picture=photo, strength=0.9)
+    given_up = job_request("given up", folder, steps=50, seed=2)
+    alone, driven = compiled_engine(compiled), compiled_engine(compiled)
+    alone.finish(kept)
+    assert driven.finish_beside_a_cancelled_job(kept, given_up, after=7) == 18 - 7
+    assert driven.finished("kept").executor == "openvino"
+    assert worst_difference(driven.picture("kept"), alone.picture("kept")) <= 1
+
+
 @pytest.mark.timeout(600)
 def test_jobs_under_way_stay_in_pytorch_and_later_ones_run_compiled(
     folder: Path, photo: Picture, tmp_path: Path, compiled: Path
