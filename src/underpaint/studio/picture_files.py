@@ -1,7 +1,7 @@
 """The files of pictures: in the database with their records first, in the image store soon after.
 
 A file of its own costs a task two more waits for the disk, beside that for its transaction, and the file system's work
-(docs/decisions/023). So a small file is written together with the records that refer to it, and becomes a file behind
+(docs/decisions/024). So a small file is written together with the records that refer to it, and becomes a file behind
 the tasks' backs. Large ones are files at once, and in object stores all are: those have what they have taken.
 """
 
