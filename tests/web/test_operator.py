@@ -22,7 +22,7 @@ async def test_it_shows_the_figures_of_the_metrics(playground: Playground, visit
     await playground.finished(1)
     await playground.quick(width=100)
     await playground.paint()
-    await expect(operator.page.locator("#models")).to_have_text("underpaint:1@2")
+    await expect(operator.page.locator("#models")).to_contain_text("underpaint:1@2")
     await expect(operator.page.locator("#errors tr").first).to_contain_text("invalidWidth")
     async with httpx.AsyncClient(base_url=playground.url) as http:
         metrics = dict(
