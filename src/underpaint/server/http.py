@@ -51,11 +51,14 @@ async def post_tasks(request: Request) -> Response:
                     raw, caller, cancellation=cancellation
                 )
 
-    watching = asyncio.ensure_future(_cancel_when_gone(request, services, cancellations))
+    watching = None
+    if services.settings.cancel_on_disconnect:
+        watching = asyncio.ensure_future(_cancel_when_gone(request, services, cancellations))
     try:
         replies = await asyncio.gather(*map(answer, tasks, cancellations))
     finally:
-        watching.cancel()
+        if watching is not None:
+            watching.cancel()
     return _response(replies)
 
 
@@ -83,8 +86,6 @@ async def _cancel_when_gone(
     request: Request, services: Services, cancellations: Sequence[Cancellation]
 ) -> None:
     """Wait until the client takes its connection away, which is all that can still come from it."""
-    if not services.settings.cancel_on_disconnect:
-        return
     while (await request.receive())["type"] != "http.disconnect":
         pass
     # Who is cut off by the end of the server may ask the next one, where the tasks go on.

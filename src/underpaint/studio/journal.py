@@ -157,9 +157,30 @@ class Journal:
             along: what else is written together with it.
             last: whether the task is a success with it, as `succeed` writes down.
         """
+        written = (result, due, along, last)
+        try:
+            self._write_result(task, position, *written, again=False)
+        except IntegrityError:
+            self._write_result(task, position, *written, again=True)
+        if due:
+            self.when_due()
+
+    def _write_result(
+        self,
+        task: TaskRecord,
+        position: int,
+        result: ResultRecord,
+        due: Sequence[Delivery],
+        along: Sequence[Statement],
+        last: bool,
+        *,
+        again: bool,
+    ) -> None:
+        """Write down a picture, `again` in place of an earlier attempt's, which is seldom there to be looked for."""
         key = {"its_owner": task.owner, "its_uuid": task.task_uuid}
         with self._database.begin() as connection:
-            connection.execute(_DELETE_RESULT, {**key, "its_position": position})
+            if again:
+                connection.execute(_DELETE_RESULT, {**key, "its_position": position})
             connection.execute(
                 _INSERT_RESULT,
                 {
@@ -181,8 +202,6 @@ class Journal:
             if last:
                 connection.execute(_SET_SUCCESS, {**key, "finished": time.time()})
             write_down(connection, due)
-        if due:
-            self.when_due()
 
     def succeed(self, task: TaskRecord) -> None:
         """All its results are there."""

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, bindparam, delete, func, insert, select, update
 
 from underpaint.database import Statement, begin_unflushed, execute, images, rows
 from underpaint.images import IMAGE_UUID
@@ -16,6 +16,9 @@ _DELETE_SEEDS = (
     delete(images)
     .where(images.c.image_uuid.in_(bindparam("its_uuids", expanding=True)), images.c.kind == "seed")
     .returning(images.c.image_uuid, images.c.extension, images.c.size_bytes)
+)
+_FIND = select(images).where(
+    images.c.image_uuid == bindparam("its_uuid"), images.c.expires_s >= bindparam("now")
 )
 _RENEW = (
     update(images).where(images.c.image_uuid == bindparam("its_uuid")).values(expires_s=bindparam("expires"))
@@ -71,8 +74,9 @@ class PictureRecords:
         # Whatever else a client sends, such as half a character, may not even be text for the database.
         if not IMAGE_UUID.fullmatch(image_uuid):
             return None
-        found = self._select((images.c.image_uuid == image_uuid) & (images.c.expires_s >= time.time()))
-        return found[0] if found else None
+        with self._database.connect() as connection:
+            row = connection.execute(_FIND, {"its_uuid": image_uuid, "now": time.time()}).first()
+        return None if row is None else _record(row)
 
     def expired(self) -> list[PictureRecord]:
         """Those whose time is over."""
@@ -115,15 +119,16 @@ class PictureRecords:
         return {row.image_uuid for row in rows(self._database, query)}
 
     def _select(self, condition: ColumnElement[bool]) -> list[PictureRecord]:
-        return [
-            PictureRecord(
-                image_uuid=row.image_uuid,
-                extension=row.extension,
-                kind=row.kind,
-                created_s=row.created_s,
-                expires_s=row.expires_s,
-                owner=row.key_id or "",
-                size_bytes=row.size_bytes,
-            )
-            for row in rows(self._database, select(images).where(condition))
-        ]
+        return [_record(row) for row in rows(self._database, select(images).where(condition))]
+
+
+def _record(row: Row[Any]) -> PictureRecord:
+    return PictureRecord(
+        image_uuid=row.image_uuid,
+        extension=row.extension,
+        kind=row.kind,
+        created_s=row.created_s,
+        expires_s=row.expires_s,
+        owner=row.key_id or "",
+        size_bytes=row.size_bytes,
+    )
