@@ -8,6 +8,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
+from tests.catalog.weights import write_safetensors
 from tests.cli.conftest import Outcome
 from underpaint.catalog import download
 from underpaint.embedded import checkpoint_dir
@@ -137,3 +138,24 @@ def test_a_model_that_nobody_knows_needs_a_repository(run: Run) -> None:
 
     assert outcome.code == 1
     assert "models pull local:9@9 ID" in outcome.errors
+
+
+def test_on_a_pipe_every_model_is_one_line(run: Run, checkpoint: str) -> None:
+    name = "a name of so many words that no terminal of eighty columns has room for it"
+    run("models", "add", "local:1010551280@128080", checkpoint, "--name", name)
+    [line] = [
+        line
+        for line in run("models", "list").output.splitlines()
+        if line.startswith("local:1010551280@128080 ")
+    ]
+    assert name in line
+    assert line.split()[-3:] == ["sd1x", "checkpoint", "yes"]
+
+
+def test_what_is_said_of_checkpoints_is_shown_of_no_other(run: Run, tmp_path: Path) -> None:
+    file = write_safetensors(tmp_path / "toy.safetensors", {"emb_params": (2, 768)})
+    run("models", "add", "test:7@1", str(file))
+    shown = run("models", "show", "test:7@1").output
+    assert "embeddings" in shown
+    assert "default" not in shown
+    assert "type" not in shown

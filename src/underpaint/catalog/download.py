@@ -37,8 +37,8 @@ class DownloadFailed(RuntimeError):
 def local_files(entry: ModelEntry, *, max_file_bytes: int | None = None) -> Path:
     """Folder or file of a model on this machine; a hub model is downloaded first if it has not been.
 
-    Blocks for as long as that takes. An interrupted download goes on where it stopped, and counts as installed only
-    when it is whole.
+    Blocks for as long as that takes. What is whole of an interrupted download is not fetched again, and it counts as
+    installed only when all of it is.
 
     Args:
         entry: of the model.

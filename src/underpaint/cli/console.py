@@ -28,10 +28,12 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table without lines. On a pipe nothing is cut or wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     for title in header:
-        table.add_column(title, overflow="fold")
+        # The first is what is copied from there.
+        table.add_column(title, overflow="fold", no_wrap=title == header[0])
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     if output.is_terminal:
         output.print(table, soft_wrap=False)
     else:
-        output.print(table, soft_wrap=False, width=PIPE_WIDTH)
+        # A console prints nothing wider than itself, whatever width it is told.
+        Console(file=output.file, width=PIPE_WIDTH, highlight=False).print(table)

@@ -59,6 +59,9 @@ def show(air: str, /, *, as_json: AsJson = False, effective: EffectiveSettings) 
         output.out(json.dumps(document, indent=2), highlight=False)
         return
     defaults = document.pop("defaults")
+    if entry.category != "checkpoint":
+        # They and the type are said of checkpoints.
+        defaults, document["type"] = {}, None
     facts = {**document, **{f"default {name}": value for name, value in defaults.items()}}
     for name, value in facts.items():
         if value not in (None, "", []):
@@ -163,7 +166,8 @@ def pull(
 ) -> None:
     """Download a model from the hub now, so that no request has to wait for it; it goes on the list if it is not there.
 
-    An interrupted download goes on where it stopped when the command is given again. `HF_HOME`, `HF_TOKEN` and
+    A connection that breaks is taken up where it broke, and what is whole of an interrupted download is not fetched
+    again when the command is given again. `HF_HOME`, `HF_TOKEN` and
     `HF_HUB_OFFLINE` mean what they mean for the hub's own tools.
 
     Args:
