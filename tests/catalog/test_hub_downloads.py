@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -62,29 +62,29 @@ class Answer(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization")
         hub.tokens.add(token)
         if token != f"Bearer {TOKEN}":
-            self._send(401, b"{}", body=body, **{"X-Error-Code": "GatedRepo"})
+            self._send(401, b"{}", {"X-Error-Code": "GatedRepo"}, body=body)
         elif path.startswith(f"/api/models/{REPOSITORY}/tree/"):
             files = [
                 {"type": "file", "path": name, "oid": "0" * 40, "size": (hub.folder / name).stat().st_size}
                 for name in hub.names
             ]
-            self._send(200, json.dumps(files).encode(), body=body)
+            self._send(200, json.dumps(files).encode(), {}, body=body)
         elif path.startswith(f"/api/models/{REPOSITORY}"):
             siblings = [{"rfilename": name} for name in hub.names]
             about = {"id": REPOSITORY, "sha": COMMIT, "siblings": siblings, "private": True, "tags": []}
-            self._send(200, json.dumps(about).encode(), body=body)
+            self._send(200, json.dumps(about).encode(), {}, body=body)
         else:
             self._file(path.partition("/resolve/")[2].partition("/")[2], body=body)
 
     def _file(self, name: str, *, body: bool) -> None:
         hub = self.hub
         if name not in hub.names or (body and name in hub.lost):
-            self._send(500 if name in hub.lost else 404, b"", body=body)
+            self._send(500 if name in hub.lost else 404, b"", {}, body=body)
             return
         content, since = (hub.folder / name).read_bytes(), self.headers.get("Range")
         headers = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
         if not body:
-            self._send(200, content, body=False, **headers)
+            self._send(200, content, headers, body=False)
             return
         hub.fetched.append((name, since))
         first = int(since.removeprefix("bytes=").partition("-")[0]) if since else 0
@@ -93,10 +93,10 @@ class Answer(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
         if name in hub.break_off:
             hub.break_off.discard(name)
-            self._send(200, rest, body=True, sent=len(rest) * 9 // 10, **headers)
+            self._send(200, rest, headers, body=True, sent=len(rest) * 9 // 10)
             self.close_connection = True
             return
-        self._send(206 if since else 200, rest, body=True, **headers)
+        self._send(206 if since else 200, rest, headers, body=True)
 
     def _send(
         self, code: int, content: bytes, *, body: bool, sent: int | None = None, **headers: str
