@@ -99,7 +99,7 @@ class Answer(BaseHTTPRequestHandler):
         self._send(206 if since else 200, rest, headers, body=True)
 
     def _send(
-        self, code: int, content: bytes, *, body: bool, sent: int | None = None, **headers: str
+        self, code: int, content: bytes, headers: Mapping[str, str], *, body: bool, sent: int | None = None
     ) -> None:
         self.send_response(code)
         for name, value in headers.items():
