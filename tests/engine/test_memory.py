@@ -14,9 +14,9 @@ from tests.redux import TOKENS, write_redux
 from underpaint.diffusion.family import Row
 from underpaint.diffusion.flux import GUIDED_TOKENS
 from underpaint.diffusion.stable_diffusion import StableDiffusion
-from underpaint.engine import engine as engine_module
 from underpaint.engine import memory as memory_module
 from underpaint.engine import models as models_module
+from underpaint.engine import passes as passes_module
 from underpaint.engine.memory import free_bytes, peak_of, readable, total_bytes
 from underpaint.engine.messages import ImagePrompt, JobRequest, ModelReference
 from underpaint.engine.room import FIXED_BYTES, PassMemory
@@ -124,8 +124,8 @@ def test_a_picture_that_is_too_large_for_the_memory_is_refused_before_its_first_
 ) -> None:
     driven = Driven()
     model = job_request("any", sd1_checkpoint).model
-    driven.engine._memory.record(model, rows=2, pixels=2**12, peak_bytes=FIXED_BYTES + 2**27)
-    monkeypatch.setattr(engine_module, "free_bytes", lambda device: 2**30)
+    driven.engine._passes.memory.record(model, rows=2, pixels=2**12, peak_bytes=FIXED_BYTES + 2**27)
+    monkeypatch.setattr(passes_module, "free_bytes", lambda device: 2**30)
     driven.finish(
         job_request("large", sd1_checkpoint, width_px=512, height_px=512),
         job_request("small", sd1_checkpoint),
@@ -144,10 +144,10 @@ def test_of_a_batch_that_is_too_large_for_the_memory_a_part_runs(
 ) -> None:
     tried = passes(2)
     driven = Driven()
-    driven.engine._memory.record(
+    driven.engine._passes.memory.record(
         job_request("any", sd1_checkpoint).model, rows=1, pixels=2**12, peak_bytes=FIXED_BYTES + 2**27
     )
-    monkeypatch.setattr(engine_module, "free_bytes", lambda device: 2**28 + 2**26)
+    monkeypatch.setattr(passes_module, "free_bytes", lambda device: 2**28 + 2**26)
     driven.finish(*(job_request(str(seed), sd1_checkpoint, seed=seed) for seed in range(3)))
     for seed in range(3):
         driven.finished(str(seed))
@@ -191,11 +191,11 @@ def test_pictures_in_place_of_a_prompt_count_with_the_pixels(
     assert list(dict.fromkeys(measured)) == [texts, one, four]
 
     tight = Driven()
-    tight.engine._memory.record(
+    tight.engine._passes.memory.record(
         job("any", pictures=0).model, rows=1, pixels=texts, peak_bytes=FIXED_BYTES + texts
     )
     room = round((one + four) / 2 / 0.9)
-    monkeypatch.setattr(engine_module, "free_bytes", lambda device: room)
+    monkeypatch.setattr(passes_module, "free_bytes", lambda device: room)
     tight.finish(job("one", pictures=1), job("four", pictures=4))
     tight.finished("one")
     assert tight.failed("four").code == "outOfMemory"

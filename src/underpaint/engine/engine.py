@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 from torch import Tensor
 
-from underpaint.diffusion.family import Family, ModelLoadError, Row
+from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.diffusion.openvino_unet import CompiledPassFailed
 from underpaint.diffusion.prompt_weighting import PromptSyntaxError
 from underpaint.engine.additions import LoadedAdditions
@@ -22,7 +22,7 @@ from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
 from underpaint.engine.executors import Executors, compiled_precision, precision_name
 from underpaint.engine.job import Job
-from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory, total_bytes
+from underpaint.engine.memory import release_memory, total_bytes
 from underpaint.engine.messages import (
     EngineOptions,
     Estimates,
@@ -38,9 +38,8 @@ from underpaint.engine.messages import (
     Progress,
 )
 from underpaint.engine.models import LoadedModels
-from underpaint.engine.profile import PassProfile
+from underpaint.engine.passes import Passes, TooLarge
 from underpaint.engine.refusals import PartRefused, refusing
-from underpaint.engine.room import PassMemory
 from underpaint.engine.safety import KeptSafetyChecker
 from underpaint.engine.scheduler import Candidate, plan
 from underpaint.engine.shares import Shares
@@ -71,14 +70,10 @@ class Engine:
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.device = choose_device(options.device)
-        self._max_rows = options.max_rows
-        self._strict_rows = options.strict_rows
         self._emit = emit
         self._jobs: dict[str, Job] = {}
         self._turn = 0
         self._shares = Shares()
-        self._profile = PassProfile()
-        self._memory = PassMemory()
         self._vitals = VitalsReporter(self.device, emit)
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
@@ -103,6 +98,15 @@ class Engine:
             else options.additions_bytes,
             self._models,
             strict=options.strict_rows is not None,
+        )
+        self._passes = Passes(
+            self.device,
+            max_rows=options.max_rows,
+            strict_rows=options.strict_rows,
+            moves=lambda: self._models.moves,
+            # What the running jobs hold stays; the rest can be loaded again.
+            give_up=self._additions.release,
+            ran=self._vitals.count,
         )
         if options.preload is not None:
             try:
@@ -145,7 +149,9 @@ class Engine:
         """Run one forward pass for the jobs that the scheduler picks."""
         self._turn += 1
         candidates = self._candidates()
-        planned = plan(candidates, turn=self._turn, row_limit=self._row_limit, seconds=self._seconds)
+        planned = plan(
+            candidates, turn=self._turn, row_limit=self._passes.row_limit, seconds=self._passes.judged_seconds
+        )
         ready = [job for job in (self._jobs[job_id] for job_id in planned) if self._prepare(job)]
         # Only now are the lengths of the prompts known, and with which of its models an interrupted job goes on.
         batch = self._admitted([job for job in ready if _shape(job) == _shape(ready[0])])
@@ -185,21 +191,6 @@ class Engine:
         is_there = model is not None and compiled_precision(model) is not None
         return (job.group, job.runs_compiled(is_there=is_there))
 
-    def _row_limit(self, group: Hashable) -> int:
-        if self._strict_rows is not None:
-            return self._strict_rows
-        return self._profile.rows_that_pay(group, self._max_rows)
-
-    def _seconds(self, group: Hashable, rows: int) -> float | None:
-        # Under strict determinism a pass has all its rows, whoever is in it.
-        return None if self._strict_rows is not None else self._profile.judged_seconds(group, rows)
-
-    def _rows_that_fit(self, job: Job, most: int) -> int:
-        """Rows of a pass like this job's that there is memory for, up to `most`."""
-        return self._memory.rows_that_fit(
-            job.model, pixels=job.pixels, free_bytes=free_bytes(self.device), most=most
-        )
-
     def _estimate(self, candidates: Sequence[Candidate]) -> None:
         now_s = time.monotonic()
         if now_s - self._estimated_s < ESTIMATE_INTERVAL_S or len(candidates) > MOST_ESTIMATED:
@@ -207,9 +198,9 @@ class Engine:
         self._estimated_s = now_s
         left = seconds_left(
             candidates,
-            row_limit=self._row_limit,
-            pass_seconds=self._profile.seconds,
-            judged_seconds=self._seconds,
+            row_limit=self._passes.row_limit,
+            pass_seconds=self._passes.profile.seconds,
+            judged_seconds=self._passes.judged_seconds,
         )
         self._emit(Estimates(seconds_left=left))
 
@@ -269,31 +260,12 @@ class Engine:
         self._additions.forget(dropped)
 
     def _admitted(self, batch: list[Job]) -> list[Job]:
-        """As many of the jobs, from the first on, as there is memory for; the first fails if it is too much alone."""
-        if not batch:
+        """The jobs of a batch that there is memory for; the first fails if it is too much alone."""
+        try:
+            return self._passes.admitted(batch)
+        except TooLarge as failure:
+            self._fail(batch[0], failure)
             return []
-        wanted = self._strict_rows or sum(job.row_count for job in batch)
-        fitting = self._rows_that_fit(batch[0], wanted)
-        if fitting < (self._strict_rows or 1) and self._additions.release():
-            # Those of the running jobs stay; the others can be loaded again.
-            release_memory(self.device)
-            fitting = self._rows_that_fit(batch[0], wanted)
-        if fitting < (self._strict_rows or 1):
-            self._fail(batch[0], self._too_large(batch[0]))
-            return []
-        admitted, rows = [batch[0]], batch[0].row_count
-        for job in batch[1:]:
-            if rows + job.row_count <= fitting:
-                admitted.append(job)
-                rows += job.row_count
-        return admitted
-
-    def _too_large(self, job: Job) -> "_TooLarge":
-        needed = self._memory.needed_bytes(job.model, rows=self._strict_rows or 1, pixels=job.pixels)
-        return _TooLarge(
-            f"a picture of {job.request.width_px} x {job.request.height_px} pixels needs about {readable(needed)} of "
-            f"memory, and {readable(free_bytes(self.device))} are free"
-        )
 
     def _forward(self, batch: list[Job]) -> None:
         try:
@@ -302,7 +274,8 @@ class Engine:
                 # It was dropped meanwhile, and its compiled form is not back yet.
                 self._go_on_in_pytorch(batch)
             rows = [_trajectory(job).rows() for job in batch]
-            predicted = self._predict(model, batch[0], [row for of_job in rows for row in of_job])
+            flat = [row for of_job in rows for row in of_job]
+            predicted = self._passes.predict(model, batch[0], flat, self._group(batch[0]))
             parts = torch.split(predicted, [len(of_job) for of_job in rows])
         except CompiledPassFailed as failure:
             log.warning("OpenVINO cannot run a pass, which PyTorch runs in its place: %s", failure)
@@ -331,44 +304,6 @@ class Engine:
     def _go_on_in_pytorch(self, batch: list[Job]) -> None:
         for job in batch:
             _trajectory(job).compiled = None
-
-    def _predict(self, model: Family, job: Job, rows: list[Row]) -> Tensor:
-        """One pass over rows like this job's; in two halves where memory does not suffice for all at once."""
-        if self._strict_rows is not None:
-            padding = max(0, self._strict_rows - len(rows))
-            return self._measured_pass(model, job, [*rows, *[rows[-1]] * padding])[: len(rows)]
-        fitting = max(1, self._rows_that_fit(job, len(rows)))
-        if fitting == len(rows):
-            try:
-                return self._measured_pass(model, job, rows)
-            except (torch.OutOfMemoryError, MemoryError):
-                self._memory.refuse(job.model, rows=len(rows), pixels=job.pixels)
-                if len(rows) == 1:
-                    raise
-            log.warning("no memory for a pass of %d rows, running it in halves", len(rows))
-            release_memory(self.device)
-            fitting = (len(rows) + 1) // 2
-        return torch.cat(
-            [self._predict(model, job, rows[at : at + fitting]) for at in range(0, len(rows), fitting)]
-        )
-
-    def _measured_pass(self, model: Family, job: Job, rows: list[Row]) -> Tensor:
-        size = {"rows": len(rows), "pixels": job.pixels}
-        started_s = time.monotonic()
-        # One with shortcuts takes less than a whole one of its size.
-        if (rows[0].deep is None or rows[0].deep.due) and self._memory.tells_more(job.model, **size):
-            moves = self._models.moves
-            with peak_of(self.device) as peak:
-                predicted = model.predict(rows)
-            # Weights that came meanwhile are not what a pass takes.
-            if peak.bytes is not None and self._models.moves == moves:
-                self._memory.record(job.model, **size, peak_bytes=peak.bytes)
-        else:
-            predicted = model.predict(rows)
-        seconds = time.monotonic() - started_s
-        self._profile.record(self._group(job), len(rows), seconds)
-        self._vitals.count(len(rows), seconds)
-        return predicted
 
     def _advance(self, job: Job, predictions: Tensor, model: Family) -> None:
         trajectory = _trajectory(job)
@@ -439,17 +374,13 @@ class Engine:
         elif isinstance(failure, (torch.OutOfMemoryError, MemoryError)):
             code = "outOfMemory"
             message = "there is not enough memory for a picture of this size"
-            if isinstance(failure, _TooLarge):
+            if isinstance(failure, TooLarge):
                 message = str(failure)
             release_memory(self.device)
         else:
             log.exception("job %s failed", job.request.job_id, exc_info=failure)
         part = failure.part if isinstance(failure, PartRefused) else None
         self._emit(Failed(job_id=job.request.job_id, code=code, message=message, part=part))
-
-
-class _TooLarge(MemoryError):
-    """A job was not begun, as there is no memory for it. The message is fit to show its owner."""
 
 
 def _trajectory(job: Job) -> Trajectory:
