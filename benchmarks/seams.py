@@ -1,11 +1,16 @@
-"""Whether the edge of a mask can be seen: inpainting, and outpainting on each side and on all four.
+"""Whether the edge of a mask can be seen: inpainting, and outpainting on each side and on all four; and 100 masks by
+chance.
 
-python -m benchmarks.seams [--out FOLDER]
+python -m benchmarks.seams [--random 100] [--out FOLDER]
 
 The measure is a step that holds along the edge. Along each line parallel to an edge the differences of neighbouring
 pixels across it are averaged over stretches of 16 pixels, which leaves what all of them have in common; of these means
 the root mean square is taken. A seam has more of it than the lines inside of what was painted, 2 to 12 pixels
 from the edge.
+
+Masks by chance have curved edges, and soft ones. Of all of them together the mean difference of neighbouring pixels is
+taken where the one is kept and the other painted, and where both are painted; and it is looked whether any pixel
+under black has changed.
 """
 
 import argparse
@@ -15,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.drift import PHOTO
+from benchmarks.masks import random_mask
 from benchmarks.sides import report
 from underpaint.engine.messages import Mask, Picture
 from underpaint.images import Margins, margin_mask
@@ -27,6 +33,9 @@ UNSEEN = 2.0
 """Of 255: a smaller step does not show, even in a clear sky."""
 WIDTH_PX, HEIGHT_PX = 384, 256
 PROMPT = "a photo of a temple by a lake"
+RANDOM_SIDE_PX = 128
+AT_ONCE = 20
+"""Masks by chance that are worked on together."""
 
 
 def main() -> None:
@@ -34,6 +43,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--photo", type=Path, default=PHOTO)
     options.add_argument("--strength", type=float, default=0.8)
+    options.add_argument("--random", type=int, default=100, help="how many masks by chance")
     options.add_argument("--out", type=Path, help="a folder for the pictures")
     wanted = options.parse_args()
 
@@ -50,6 +60,7 @@ def main() -> None:
                 "new": round(float(np.mean([step(picture, mask, deep) for deep in DEEP_PX])), 2),
                 "kept": round(float(np.mean([step(picture, mask, -deep) for deep in DEEP_PX])), 2),
             }
+        by_chance = random_masks(painter, wanted)
     worst = max(found.values(), key=lambda one: one["edge"] / max(one["new"], UNSEEN))
     report(
         "seams",
@@ -58,9 +69,12 @@ def main() -> None:
         met={
             f"no edge steps more than the painted side, or {UNSEEN:g}": all(
                 one["edge"] <= max(one["new"], UNSEEN) for one in found.values()
-            )
+            ),
+            "under masks by chance nothing black changes": by_chance["changed pixels"] == 0,
+            "their edges are no steeper than what they paint": by_chance["edge"] <= by_chance["painted"],
         },
         found=found,
+        by_chance=by_chance,
     )
 
 
@@ -87,6 +101,46 @@ def cases(photo: Path, strength: float) -> dict[str, tuple[dict[str, object], Ma
         edges = np.asarray(margin_mask(WIDTH_PX, HEIGHT_PX, margins))
         made[name] = ({**common, **size, "outpaint": outpaint}, edges)
     return made
+
+
+def random_masks(painter: Painter, wanted: argparse.Namespace) -> dict[str, float]:
+    """What masks by chance leave: pixels changed under black, and differences of neighbours, of 255."""
+    common = {
+        "photo": wanted.photo,
+        "prompt": PROMPT,
+        "steps": 10,
+        "strength": wanted.strength,
+        "width": RANDOM_SIDE_PX,
+        "height": RANDOM_SIDE_PX,
+        "fit": "cover",
+    }
+    [[plain]] = painter.transform_many([{**common, "strength": 0}])
+    seed = np.asarray(plain.image)
+    changed, edge, painted, kept = 0, [], [], []
+    for first in range(0, wanted.random, AT_ONCE):
+        masks = [
+            random_mask(number, RANDOM_SIDE_PX)
+            for number in range(first, min(first + AT_ONCE, wanted.random))
+        ]
+        requests = [
+            {**common, "mask": Image.fromarray(mask), "seed": 1 + first + place}
+            for place, mask in enumerate(masks)
+        ]
+        for mask, [made] in zip(masks, painter.transform_many(requests), strict=True):
+            picture = np.asarray(made.image)
+            changed += int((picture != seed)[mask == 0].any(axis=-1).sum())
+            for across, white in ((picture, mask > 0), (picture.transpose(1, 0, 2), (mask > 0).T)):
+                difference = np.abs(np.diff(across.astype(float), axis=1)).mean(axis=-1)
+                one, other = white[:, :-1], white[:, 1:]
+                edge.append(difference[one != other])
+                painted.append(difference[one & other])
+                kept.append(difference[~one & ~other])
+    means = {"edge": edge, "painted": painted, "kept": kept}
+    return {
+        "masks": wanted.random,
+        "changed pixels": changed,
+        **{name: round(float(np.concatenate(parts).mean()), 2) for name, parts in means.items()},
+    }
 
 
 def step(picture: Picture, mask: Mask, deep_px: int) -> float:

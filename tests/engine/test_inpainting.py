@@ -6,25 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.masks import random_mask
 from tests.engine.driving import Driven, job_request
-from underpaint.engine.messages import JobRequest, Mask, Picture
+from underpaint.engine.messages import JobRequest, Picture
 
-SIDE = 64
-
-
-def random_mask(number: int) -> Mask:
-    """Hard, soft, tiny, or touching the border, by number."""
-    generator = np.random.default_rng(number)
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    if number % 4 == 2:
-        mask = np.zeros((SIDE, SIDE), np.uint8)
-        mask[tuple(generator.integers(0, SIDE, 2))] = 255
-        return mask
-    row, column = generator.uniform(0, SIDE, 2) if number % 4 != 3 else (0.0, generator.uniform(0, SIDE))
-    distance = np.hypot(rows - row, columns - column) - generator.uniform(6, 24)
-    softness = generator.uniform(4, 16) if number % 4 == 1 else 0.01
-    hard_or_soft: Mask = (np.clip(0.5 - distance / softness, 0, 1) * 255).astype(np.uint8)
-    return hard_or_soft
+SIDE_PX = 64
 
 
 def masked(number: int, folder: Path, photo: Picture) -> JobRequest:
@@ -33,7 +19,7 @@ def masked(number: int, folder: Path, photo: Picture) -> JobRequest:
         f"mask {number}",
         folder,
         picture=photo,
-        mask=random_mask(number),
+        mask=random_mask(number, SIDE_PX),
         strength=(0.4, 0.8, 1.0)[number % 3],
         steps=4,
         scheduler=schedulers[number % len(schedulers)],
@@ -99,7 +85,7 @@ def test_with_a_margin_too_black_is_kept_and_company_changes_nothing(
 
 def test_a_white_mask_is_no_mask_but_for_the_start_from_noise(sd1_checkpoint: Path, photo: Picture) -> None:
     wishes = {"picture": photo, "strength": 0.5, "steps": 6, "scheduler": "DDIM"}
-    white = np.full((SIDE, SIDE), 255, np.uint8)
+    white = np.full((SIDE_PX, SIDE_PX), 255, np.uint8)
     driven = Driven()
     driven.finish(
         job_request("masked", sd1_checkpoint, mask=white, **wishes),
