@@ -20,7 +20,7 @@ from training.muon import Muon
 from training.progress import Average, ComputeClock, Journal, cosine_rate, load_checkpoint, save_checkpoint
 from training.tokenizer import load_tokenizer, token_ids
 
-CHECKPOINT_MINUTES = 3.0
+CHECKPOINT_MINUTES = 1.0
 
 
 class FrozenModel:

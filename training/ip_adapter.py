@@ -31,7 +31,7 @@ from training.sheets import grid_sheet, tile
 from training.styles import STYLES
 
 MATRIX_RATE, OTHER_RATE = 1e-3, 1e-3
-PAIRS = 2560
+PAIRS = 1280
 KEPT_PX = 144
 """Side of the references as they are kept: the encoder sees a random square of them."""
 WORDLESS_SHARE = 0.6
