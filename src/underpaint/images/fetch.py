@@ -300,6 +300,7 @@ class Fetcher:
 
 
 def host_matches(host: str, entry: str) -> bool:
+    """Whether a host is the one that an entry names; one that begins with `*.` names all below its domain."""
     entry = entry.lower().rstrip(".")
     return host.endswith(entry[1:]) if entry.startswith("*.") else host == entry
 
