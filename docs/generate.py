@@ -211,7 +211,12 @@ def _families() -> str:
 
 
 def _commands() -> str:
-    text = app.generate_docs(output_format="markdown", include_hidden=False)
+    # Of how this process was started, cyclopts replaces one word only, and `python -m pytest` has three.
+    started_as, sys.argv[0] = sys.argv[0], "underpaint"
+    try:
+        text = app.generate_docs(output_format="markdown", include_hidden=False)
+    finally:
+        sys.argv[0] = started_as
     # The first heading and the list of contents are the page's own affair, and the data folder is this machine's.
     text = re.sub(r"\A# .*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
     data_dir = Settings.model_fields["data_dir"].get_default(call_default_factory=True, validated_data={})
