@@ -1,4 +1,4 @@
-"""How far colours wander in ten passes of little strength: as one request, with `colorFix`, and as ten by UUID.
+"""How far colours wander in ten passes of little strength: as one request, without its `colorFix`, and as ten by UUID.
 
 python -m benchmarks.drift [--passes 10] [--strength 0.1]
 """
@@ -38,16 +38,14 @@ def main() -> None:
 
     with Painter() as painter:
         found = measure(painter, wanted)
-    once, fixed, by_uuid = (
-        found[name]["difference"] for name in ("one request", "one request, fixed", "by UUIDs")
+    once, unfixed, by_uuid = (
+        found[name]["difference"] for name in ("one request", "one request, not fixed", "by UUIDs")
     )
     report(
         "drift",
-        line=f"CIEDE2000 to the photo {once:.2f} in one request, {fixed:.2f} with colorFix, {by_uuid:.2f} by UUIDs",
-        met={
-            f"under {WANTED:g} in one request": once < WANTED,
-            f"under {WANTED:g} in one request with colorFix": fixed < WANTED,
-        },
+        line=f"CIEDE2000 to the photo {once:.2f} in one request, {unfixed:.2f} with colorFix false, {by_uuid:.2f} by "
+        "UUIDs",
+        met={f"under {WANTED:g} in one request": once < WANTED},
         found=found,
     )
 
@@ -66,7 +64,7 @@ def measure(painter: Painter, wanted: argparse.Namespace) -> dict[str, dict[str,
     passes = [{"strength": wanted.strength}] * wanted.passes
     several = {"photo": wanted.photo, "passes": passes, "seed": 1, **common}
     [[once]] = painter.transform_many([several])
-    [[fixed]] = painter.transform_many([{**several, "color_fix": True}])
+    [[unfixed]] = painter.transform_many([{**several, "color_fix": False}])
     [[single]] = painter.transform_many(
         [{"photo": wanted.photo, "strength": wanted.strength, "seed": 1, **common}]
     )
@@ -79,7 +77,7 @@ def measure(painter: Painter, wanted: argparse.Namespace) -> dict[str, dict[str,
     found = {
         "a single pass": single.image,
         "one request": once.image,
-        "one request, fixed": fixed.image,
+        "one request, not fixed": unfixed.image,
         "by UUIDs": image,
     }
     if wanted.out is not None:

@@ -79,7 +79,7 @@ def test_options_reach_the_library_in_its_own_words(run: Run, painter: FakePaint
             "height": 192,
             "fit": "cover",
             "strength_curve": "steps",
-            "color_fix": False,
+            "color_fix": None,
             "model": "civitai:1@2",
             "vae": "civitai:7@8",
             "loras": {"civitai:3@4": -0.5, "civitai:5@6": 1.0},
@@ -346,6 +346,8 @@ def test_guides_and_maps_that_cannot_be_read_are_a_wrong_call(
 def test_the_color_fix_reaches_the_library(run: Run, painter: FakePainter) -> None:
     assert run("transform", "photo.jpg", "watercolor", "--color-fix").code == 0
     assert painter.requests[0]["color_fix"] is True
+    assert run("transform", "photo.jpg", "watercolor", "--no-color-fix").code == 0
+    assert painter.requests[1]["color_fix"] is False
 
 
 def test_the_curve_of_strength_reaches_the_library(run: Run, painter: FakePainter) -> None:

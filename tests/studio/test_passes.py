@@ -76,3 +76,36 @@ async def test_a_single_pass_says_nothing_of_passes(workplace: Workplace) -> Non
 
     assert opened is not None
     assert "passes" not in (read_parameters(opened.data) or {})
+
+
+WEAK = [{"strength": 0.1}, {"strength": 0.3}]
+
+
+async def test_weak_passes_without_words_keep_the_photos_colors(workplace: Workplace) -> None:
+    task = transformation(passes=WEAK, positivePrompt="__BLANK__", outputFormat="PNG")
+    item = item_of(await workplace.perform(task))
+    [job] = workplace.engine.jobs
+    assert job.color_fix is True
+    opened = await workplace.studio.open_image(*item["imageURL"].rpartition("/")[2].split("."))
+    assert opened is not None
+    assert (read_parameters(opened.data) or {})["colorFix"] is True
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"positivePrompt": "watercolor painting"},
+        {"negativePrompt": "fog"},
+        {"passes": [{"strength": 0.1}, {"strength": 0.31}]},
+        {"passes": [{"strength": 0.1}, {"strength": 0.1, "positivePrompt": "snow"}]},
+        {"passes": [], "strength": 0.1},
+        {"colorFix": False},
+    ],
+    ids=["a word", "a negative word", "a stronger pass", "a word in one pass", "one pass", "not wanted"],
+)
+async def test_passes_that_may_ask_for_other_colors_get_them(
+    workplace: Workplace, different: dict[str, object]
+) -> None:
+    task = transformation(**{"passes": WEAK, "positivePrompt": "__BLANK__", **different})
+    item_of(await workplace.perform(task))
+    assert [job.color_fix for job in workplace.engine.jobs] == [False]

@@ -97,7 +97,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
         "outpaint": None,
         "strength": 0.8,
         "strength_curve": "steps",
-        "color_fix": False,
+        "color_fix": None,
         "width": 512,
         "height": 768,
         "steps": None,

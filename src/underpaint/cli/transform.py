@@ -29,7 +29,7 @@ def transform(
     strength: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
     strengths: str | None = None,
     strength_curve: Literal["steps", "perceptual"] = "steps",
-    color_fix: Annotated[bool, Parameter(negative=())] = False,
+    color_fix: bool | None = None,
     passes: str | None = None,
     also: Annotated[list[str] | None, Parameter(negative=())] = None,
     mask: Path | None = None,
@@ -71,7 +71,8 @@ def transform(
         strengths: Several strengths with commas between, such as 0.3,0.5,0.7,0.9.
         strength_curve: What strength is a share of: the steps, or, with FLUX.1 and Stable Diffusion 3, of what there is
             to see, where it means about what it means for Stable Diffusion 1.5.
-        color_fix: Give the picture the photo's colors back in the end, in its large areas.
+        color_fix: Give the picture the photo's colors back in the end, in its large areas. By default after several
+            passes of strengths up to 0.3 in which nothing leads.
         passes: Several passes, each from what the one before left: their strengths, such as 0.5,0.4,0.3, or a JSON
             array as the API has it, such as '[{"strength": 0.5}, {"positivePrompt": "oil painting"}]'.
         also: A further prompt, made with the same seeds; can be given several times.

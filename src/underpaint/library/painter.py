@@ -77,7 +77,7 @@ class Painter:
         outpaint: Mapping[str, int] | None = None,
         strength: float | None = None,
         strength_curve: StrengthCurve = "steps",
-        color_fix: bool = False,
+        color_fix: bool | None = None,
         width: int | None = None,
         height: int | None = None,
         steps: int | None = None,
@@ -116,6 +116,7 @@ class Painter:
             strength_curve: what strength is a share of: the steps, or, with FLUX.1 and Stable Diffusion 3, of what
                 there is to see ("perceptual"), so that it means about what it means for Stable Diffusion 1.5.
             color_fix: whether the picture gets the photo's colors back in the end, in its large areas; without a mask.
+                By default it does after several passes of strengths up to 0.3 in which nothing leads.
             width: pixels, a multiple of 64 from 128 to 2048; by default the photo's shape at the model's best size.
             height: as `width`.
             steps: 1 to 100; of these, the share `strength` runs. By default the model's.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from underpaint.catalog import ModelEntry
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.messages import Addition, DeepCache, Finished, JobRequest, Pass, Refiner
+from underpaint.studio.wordless import asks_for_no_colors
 from underpaint.version import __version__
 
 
@@ -17,7 +18,7 @@ def picture_parameters(job: JobRequest, entry: ModelEntry, finished: Finished) -
     )
     said = {
         **({"strengthCurve": "perceptual"} if job.asked_strength is not None else {}),
-        **({"colorFix": True} if job.color_fix else {}),
+        **({"colorFix": job.color_fix} if job.color_fix or asks_for_no_colors(job) else {}),
         **({"clipSkip": job.clip_skip} if job.clip_skip else {}),
         **({"promptWeighting": job.prompt_weighting} if job.prompt_weighting else {}),
         **({"maskMargin": job.mask_margin_px} if job.mask_margin_px else {}),

@@ -122,7 +122,7 @@ def _check_pictures(task: ImageInferenceTask, entry: ModelEntry) -> None:
     refused = {
         "passes": bool(task.passes),
         "maskMargin": task.mask_margin is not None,
-        "colorFix": task.color_fix,
+        "colorFix": task.color_fix is True,
     }
     if entry.type == "inpainting":
         needed["maskImage"] = task.mask_image is not None or task.outpaint is not None

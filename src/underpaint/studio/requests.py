@@ -20,6 +20,7 @@ from underpaint.engine.messages import (
     Refiner,
 )
 from underpaint.engine.messages import Pass as EnginePass
+from underpaint.studio.wordless import asks_for_no_colors
 from underpaint.wire import AcceleratorOptions, Pass, PromptWeighting
 
 RUNNABLE_ARCHITECTURES = {name: family.types for name, family in FAMILY_OF_ARCHITECTURE.items()}
@@ -71,8 +72,9 @@ class Wishes:
     scheduler: str | None = None
     seed: int
     results: int = 1
-    color_fix: bool = False
-    """Whether the picture gets the colors of `picture` back in the end; only with one, and without a mask."""
+    color_fix: bool | None = None
+    """Whether the picture gets the colors of `picture` back in the end; only with one, and without a mask. None for
+    where nothing asks for others."""
     clip_skip: int = 0
     prompt_weighting: PromptWeighting | None = None
     refiner: Refiner | None = None
@@ -122,7 +124,6 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         mask=wishes.mask,
         mask_margin_px=wishes.mask_margin_px,
         tile_px=tile_side(wishes, entry),
-        color_fix=wishes.color_fix,
         clip_skip=wishes.clip_skip,
         prompt_weighting=wishes.prompt_weighting,
         refiner=wishes.refiner,
@@ -136,6 +137,8 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         further_passes=tuple(further),
         previews=wishes.previews,
     )
+    color_fix = asks_for_no_colors(request) if wishes.color_fix is None else wishes.color_fix
+    request = replace(request, color_fix=color_fix)
     return (
         request,
         *(

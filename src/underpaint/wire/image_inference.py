@@ -97,7 +97,7 @@ class ImageInferenceTask(PictureTask):
         strength_curve: what strength, also that of passes, is a share of: the steps, or of what there is to see of
             the seed image, for models of rectified flows (FLUX, Stable Diffusion 3). An extension.
         color_fix: whether the picture gets the seed image's colors back in the end, in its large areas; not with a
-            mask. An extension.
+            mask. None for where nothing asks for others (`studio.wordless`). An extension.
         width, height: of the picture in pixels, 128 to 2048, multiples of 64; both 0 where they are left to the first
             reference image.
         steps: denoising steps of a full run, 1 to 100; None for the model's default.
@@ -160,9 +160,10 @@ class ImageInferenceTask(PictureTask):
         description="what strength is a share of: the steps, or of what there is to see, for FLUX.1 and Stable "
         "Diffusion 3 (extension)",
     )
-    color_fix: bool = Field(
-        default=False,
-        description="whether the picture gets the seed image's colors back in the end (extension)",
+    color_fix: bool | None = Field(
+        default=None,
+        description="whether the picture gets the seed image's colors back in the end; default: in weak passes without "
+        "words (extension)",
     )
     width: Side = Field(description=_SIDE)
     height: Side = Field(description=_SIDE)
