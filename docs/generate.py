@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from underpaint.catalog import EMBEDDED, ModelEntry
+from underpaint.catalog import ModelEntry
+from underpaint.catalog.embedded_entry import ALWAYS_THERE
 from underpaint.catalog.known import KNOWN
 from underpaint.cli.main import app
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
@@ -233,6 +234,8 @@ def _metrics() -> str:
 
 
 def _runs(entry: ModelEntry) -> bool:
+    if entry.air in ALWAYS_THERE:
+        return True
     family = FAMILY_OF_ARCHITECTURE.get(entry.architecture)
     if entry.category == "ipadapter":
         return family is not None and family.ip_adapters
@@ -242,7 +245,7 @@ def _runs(entry: ModelEntry) -> bool:
 
 
 def _models() -> str:
-    entries = [EMBEDDED, *KNOWN.values()]
+    entries = [*ALWAYS_THERE.values(), *KNOWN.values()]
     rows = (
         (
             _code(entry.air),

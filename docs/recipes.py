@@ -26,6 +26,7 @@ from underpaint.studio.studio import Studio, open_studio
 
 DOCS = Path(__file__).parent
 PHOTO = DOCS.parent / "examples" / "photo.jpg"
+OTHER_PHOTO = DOCS.parent / "tests" / "photos" / "coffee.jpg"
 BASE_URL = "http://guide"
 MOST_ACROSS = 6
 
@@ -42,9 +43,13 @@ class Step:
     image: Image.Image
 
 
-def photo() -> Image.Image:
-    """The picture that every recipe begins with."""
-    with Image.open(PHOTO) as opened:
+PLACEHOLDERS = {"<the photo>": PHOTO, "<another photo>": OTHER_PHOTO}
+"""What stands in tasks for pictures that are there before; others are called `<imageUUID of result 1>` and so on."""
+
+
+def photo(path: Path = PHOTO) -> Image.Image:
+    """The picture that every recipe begins with, or another one."""
+    with Image.open(path) as opened:
         return opened.convert("RGB")
 
 
@@ -60,22 +65,14 @@ def tasks_of(page: Path) -> list[dict[str, Any]]:
 
 
 async def cook(studio: Studio, page: Path) -> list[Step]:
-    """Run a page's tasks one after the other, with the example photo.
+    """Run a page's tasks one after the other, with the pictures that their placeholders stand for.
 
     Raises:
         RuntimeError: a task was refused or failed; the message is its error.
     """
     steps: list[Step] = []
     for task in tasks_of(page):
-        place = "inputImage" if "inputImage" in task else "seedImage"
-        reference = re.fullmatch(r"<imageUUID of result (\d+)>", task[place])
-        before = steps[int(reference[1]) - 1] if reference else None
-        sent = {
-            **task,
-            "taskUUID": str(uuid.uuid4()),
-            place: before.result["imageUUID"] if before else base64.b64encode(PHOTO.read_bytes()).decode(),
-            "outputFormat": "PNG",
-        }
+        sent = {**_filled(task, steps), "taskUUID": str(uuid.uuid4()), "outputFormat": "PNG"}
         reply = await studio.perform(sent, Caller(owner="guide", base_url=BASE_URL))
         if reply.errors:
             raise RuntimeError(f"{page.name}: {reply.errors[0][1]}")
@@ -87,7 +84,7 @@ async def cook(studio: Studio, page: Path) -> list[Step]:
         steps.append(
             Step(
                 task=task,
-                seed=before.image if before else photo(),
+                seed=_seed(task["inputImage" if "inputImage" in task else "seedImage"], steps),
                 result=dict(result),
                 image=Image.open(BytesIO(opened.data)).convert("RGB"),
             )
@@ -95,9 +92,35 @@ async def cook(studio: Studio, page: Path) -> list[Step]:
     return steps
 
 
+def _filled(value: Any, steps: Sequence[Step]) -> Any:
+    """A task, or a part of it, with the pictures in place of what stands for them."""
+    match value:
+        case dict():
+            return {name: _filled(each, steps) for name, each in value.items()}
+        case list():
+            return [_filled(each, steps) for each in value]
+        case str() if (before := _step(value, steps)) is not None:
+            return before.result["imageUUID"]
+        case str() if value in PLACEHOLDERS:
+            return base64.b64encode(PLACEHOLDERS[value].read_bytes()).decode()
+    return value
+
+
+def _step(placeholder: str, steps: Sequence[Step]) -> Step | None:
+    reference = re.fullmatch(r"<imageUUID of result (\d+)>", placeholder)
+    return steps[int(reference[1]) - 1] if reference else None
+
+
+def _seed(placeholder: str, steps: Sequence[Step]) -> Image.Image:
+    before = _step(placeholder, steps)
+    return before.image if before else photo(PLACEHOLDERS[placeholder])
+
+
 def sheet(steps: Sequence[Step]) -> Image.Image:
-    """The photo and what came of it, side by side, each with what was said."""
+    """The photos and what came of them, side by side, each with what was said."""
     cells = [LabelledImage(image=photo(), label="the photo")]
+    if any("<another photo>" in json.dumps(step.task) for step in steps):
+        cells.append(LabelledImage(image=photo(OTHER_PHOTO), label="another photo"))
     cells += [LabelledImage(image=step.image, label=_label(step.task)) for step in steps]
     # Some in one row, and many in rows of three.
     across = len(cells) if len(cells) <= MOST_ACROSS else 3
@@ -110,6 +133,7 @@ def _label(task: dict[str, Any]) -> str:
     if "preProcessorType" in task:
         return str(task["preProcessorType"])
     words = f"not {task['negativePrompt']}" if "negativePrompt" in task else task["positivePrompt"]
+    words = "no words" if words == "__BLANK__" else words
     strengths = [each["strength"] for each in task["passes"]] if "passes" in task else [task["strength"]]
     return f"{words}: {', '.join(map(str, strengths))}"
 

@@ -80,9 +80,28 @@ async def test_each_style_is_another_picture(studio: Studio) -> None:
     for number, one in enumerate(pictures):
         for other in pictures[:number]:
             assert distance(one, other) > 10
-    charcoal, _, line_art, _ = (np.asarray(picture, float) for picture in pictures)
+    charcoal, _, line_art, _, blueprint = (np.asarray(picture, float) for picture in pictures)
     for gray in (charcoal, line_art):
         assert np.ptp(gray, axis=2).mean() < 16
+    # The LoRA's paper is blue.
+    assert (blueprint[..., 2] - blueprint[..., 0]).mean() > 60
+
+
+async def test_references_lend_their_palettes(studio: Studio) -> None:
+    steps = await recipes.cook(studio, REPOSITORY / "docs/guide/reference-pictures.md")
+    by_coffee, vaporwave, by_vaporwave, with_words = (
+        np.asarray(picture, float) for picture in by_name(steps)
+    )
+    photo, coffee = (
+        np.asarray(each, float) for each in (recipes.photo(), recipes.photo(recipes.OTHER_PHOTO))
+    )
+
+    def palette(picture: np.ndarray) -> np.ndarray:
+        return np.concatenate([picture.mean((0, 1)), picture.std((0, 1))])
+
+    for made, reference in ((by_coffee, coffee), (by_vaporwave, vaporwave), (with_words, coffee)):
+        before = np.abs(palette(photo) - palette(reference)).sum()
+        assert np.abs(palette(made) - palette(reference)).sum() < 0.7 * before
 
 
 async def test_guide_images_are_made_of_the_photo_and_differ(studio: Studio) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_one_for_another_architecture_is_refused(catalog: Catalog, tmp_path: Pat
     install(catalog, write_safetensors(tmp_path / "style.safetensors", lora_shapes("sdxl")))
     with pytest.raises(CatalogError, match=r"is for sdxl, and underpaint:1@2 .* is sd1x"):
         additional_model(catalog, "test:1@1", "lora", checkpoint=EMBEDDED)
+
+
+def test_one_for_a_single_checkpoint_is_refused_with_others(catalog: Catalog, tmp_path: Path) -> None:
+    file = write_safetensors(tmp_path / "style.safetensors", lora_shapes())
+    said = describe(NewModel(air="test:1@1", source=str(file)))
+    catalog.installed.add(replace(said, only_for=EMBEDDED.air))
+    assert additional_model(catalog, "test:1@1", "lora", checkpoint=EMBEDDED)[1] == file
+    other = replace(EMBEDDED, air="mine:1@1", name="Mine")
+    with pytest.raises(CatalogError, match=r"fits underpaint:1@2 alone, and not mine:1@1 \(Mine\)"):
+        additional_model(catalog, "test:1@1", "lora", checkpoint=other)
 
 
 def test_a_checkpoint_is_no_lora(catalog: Catalog) -> None:

@@ -18,6 +18,7 @@ from underpaint.catalog import (
     UnknownModel,
     describe,
 )
+from underpaint.catalog.embedded_entry import ALWAYS_THERE
 from underpaint.settings import Settings
 
 from .weights import sd_single_file, write_safetensors
@@ -192,12 +193,12 @@ def test_a_damaged_list_is_an_error_for_other_models(tmp_path: Path) -> None:
         catalog(tmp_path).resolve("test:1@1")
 
 
-def test_the_list_has_the_embedded_model_the_installed_ones_and_the_aliases(tmp_path: Path) -> None:
+def test_the_list_has_what_ships_the_installed_models_and_the_aliases(tmp_path: Path) -> None:
     install(tmp_path, "test:1@1")
     install_hub_model(tmp_path, "test:2@1", "qwen_image")
     server = catalog(tmp_path, {"runware:101@1": "underpaint:1@2", "runware:100@1": "test:9@9"})
     entries = {entry.air: entry for entry in server.list()}
-    assert list(entries) == ["underpaint:1@2", "test:1@1", "test:2@1", "runware:101@1"]
+    assert list(entries) == [*ALWAYS_THERE, "test:1@1", "test:2@1", "runware:101@1"]
     assert entries["runware:101@1"].comment.startswith("Alias: underpaint:1@2 answers to it.")
     assert entries["runware:101@1"].files == EMBEDDED.files
     problems = {air for air, entry in entries.items() if server.problem(entry) is not None}
@@ -210,15 +211,16 @@ def test_search_finds_only_what_a_request_could_name_now(tmp_path: Path) -> None
     install_hub_model(tmp_path, "test:3@1", "qwen_image")
     server = catalog(tmp_path, {"runware:101@1": "underpaint:1@2"})
     total, found = server.search(SearchQuery())
-    assert (total, {entry.air for entry in found}) == (3, {"underpaint:1@2", "test:1@1", "runware:101@1"})
+    assert (total, {entry.air for entry in found}) == (5, {*ALWAYS_THERE, "test:1@1", "runware:101@1"})
     for entry in found:
-        assert server.resolve(entry.air).files == entry.files
+        assert server.resolve(entry.air, entry.category).files == entry.files
 
 
 def test_an_alias_hides_the_model_of_the_same_identifier(tmp_path: Path) -> None:
     install(tmp_path, "test:1@1", name="Hidden")
     server = catalog(tmp_path, {"test:1@1": "underpaint:1@2"})
-    assert [entry.name for entry in server.list()] == ["Underpaint", "Underpaint"]
+    names = [entry.name for entry in server.list() if entry.category == "checkpoint"]
+    assert names == ["Underpaint", "Underpaint"]
 
 
 def test_importing_the_catalog_loads_no_machine_learning_library() -> None:

@@ -83,6 +83,8 @@ def test_the_long_form_of_an_identifier_is_shortened(sd_file: Path) -> None:
     [
         ({"air": "nonsense"}, "source:id@version"),
         ({"air": "underpaint:1@2"}, "part of Underpaint"),
+        ({"air": "underpaint:lora@1"}, "part of Underpaint"),
+        ({"air": "underpaint:ip@1"}, "part of Underpaint"),
         ({"architecture": "sdxl"}, "is said to be sdxl, but its files are sd1x"),
         ({"air": "runware:101@1"}, "known to be flux1d, but its files are sd1x.*use an alias"),
         ({"category": "lora"}, "said to be a lora, but holds a checkpoint"),

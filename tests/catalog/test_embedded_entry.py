@@ -3,15 +3,21 @@ from pathlib import Path
 
 import pytest
 
-from underpaint.catalog import EMBEDDED
+from underpaint import embedded
+from underpaint.catalog import EMBEDDED, Catalog, ModelEntry
+from underpaint.catalog.additions import additional_model
+from underpaint.catalog.embedded_entry import EMBEDDED_IP_ADAPTER, EMBEDDED_LORA
+from underpaint.catalog.image_encoders import image_encoder_of
 from underpaint.catalog.safetensors_header import read_header
-from underpaint.embedded import checkpoint_dir
+from underpaint.embedded import addition_dir, checkpoint_dir
+from underpaint.settings import Settings
 
 
-def test_the_embedded_checkpoint_is_small_and_holds_no_pickle() -> None:
-    files = [path for path in checkpoint_dir("1@2").rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md"}
-    assert sum(path.stat().st_size for path in files) < 50e6
+def test_what_ships_is_small_and_holds_no_pickle() -> None:
+    folder = Path(embedded.__file__).parent
+    files = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".py"}
+    assert sum(path.stat().st_size for path in files) < 45e6
 
 
 def test_the_model_card_gives_the_defaults_and_the_sizes_that_are_true() -> None:
@@ -33,6 +39,29 @@ def test_the_model_card_gives_the_defaults_and_the_sizes_that_are_true() -> None
 def test_other_versions_are_not_there(version: str) -> None:
     with pytest.raises(LookupError, match=re.escape(repr(version))):
         checkpoint_dir(version)
+
+
+@pytest.mark.parametrize("version", ["", "lora@2", "../additions/lora-1", "ip@1/image_encoder"])
+def test_other_additions_are_not_there(version: str) -> None:
+    with pytest.raises(LookupError, match=re.escape(repr(version))):
+        addition_dir(version)
+
+
+@pytest.mark.parametrize("entry", [EMBEDDED_LORA, EMBEDDED_IP_ADAPTER], ids=lambda entry: entry.air)
+def test_what_ships_for_the_embedded_model_is_found_with_a_card_that_tells_its_size(
+    entry: ModelEntry, tmp_path: Path
+) -> None:
+    catalog = Catalog(Settings(data_dir=tmp_path), {EMBEDDED.architecture: {"base"}})
+    found, file = additional_model(catalog, entry.air, entry.category, checkpoint=EMBEDDED)
+    assert found is entry
+    card = (file.parent / "MODEL_CARD.md").read_text()
+    assert card.startswith(f"# {entry.air}\n")
+    parts = [file.parent]
+    if entry.category == "ipadapter":
+        parts.append(image_encoder_of(entry, file))
+        assert parts[1].parent == file.parent
+    for part in parts:
+        assert f"{parameters(part) / 1e6:.2f} M" in card
 
 
 def parameters(component: Path) -> int:

@@ -21,10 +21,14 @@ def checkpoint() -> str:
     return str(checkpoint_dir("1@2"))
 
 
-def test_the_embedded_model_is_always_there(run: Run) -> None:
-    [model] = json.loads(run("models", "list", "--json").output)
+def test_what_ships_with_the_package_is_always_there(run: Run) -> None:
+    models = json.loads(run("models", "list", "--json").output)
 
-    assert (model["air"], model["problem"]) == ("underpaint:1@2", None)
+    assert [(model["air"], model["problem"], model["only_for"]) for model in models] == [
+        ("underpaint:1@2", None, None),
+        ("underpaint:lora@1", None, "underpaint:1@2"),
+        ("underpaint:ip@1", None, "underpaint:1@2"),
+    ]
 
 
 def test_a_model_is_added_shown_and_removed(run: Run, checkpoint: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.catalog.test_additions import lora_shapes
 from tests.catalog.weights import write_safetensors
+from tests.checkpoints import EMBEDDED_CHECKPOINT
 from tests.studio.conftest import Workplace, error_of, item_of, transformation
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.installed import InstalledModels
@@ -78,6 +79,22 @@ async def test_what_cannot_be_used_is_refused_with_its_place(
         assert (error["code"], error["parameter"]) == (code, "lora[1].model"), air
         assert str(tmp_path) not in error["message"]
     assert workplace.engine.jobs == []
+
+
+async def test_one_that_fits_a_single_checkpoint_is_refused_with_another(
+    workplace: Workplace, style: Path, tmp_path: Path
+) -> None:
+    install(workplace, tmp_path / "own.safetensors", "test:2@1", only_for="underpaint:1@2")
+    mine = NewModel(air="mine:1@1", source=str(EMBEDDED_CHECKPOINT), architecture="sd1x")
+    InstalledModels(workplace.settings.data_dir).add(describe(mine))
+    lora = [{"model": "test:1@1"}, {"model": "test:2@1"}]
+    error = error_of(await workplace.perform(transformation(model="mine:1@1", lora=lora)))
+    assert (error["code"], error["parameter"]) == ("invalidLoraModel", "lora[1].model")
+    assert "fits underpaint:1@2 alone, and not mine:1@1" in error["message"]
+    assert workplace.engine.jobs == []
+    for model in ("underpaint:1@2", "runware:101@1"):
+        # The latter is an alias of the former.
+        item_of(await workplace.perform(transformation(model=model, lora=lora)))
 
 
 async def test_a_family_without_loras_refuses_them(

@@ -22,6 +22,12 @@ async def test_a_search_gives_one_item_with_what_clients_need(workplace: Workpla
     assert model["defaultSteps"] == 24
 
 
+async def test_what_ships_for_the_embedded_model_is_found_beside_it(workplace: Workplace) -> None:
+    for category, air in (("lora", "underpaint:lora@1"), ("ipadapter", "underpaint:ip@1")):
+        [model] = item_of(await workplace.perform(search(category=category)))["results"]
+        assert (model["air"], model["onlyFor"]) == (air, "underpaint:1@2")
+
+
 async def test_pages(workplace: Workplace) -> None:
     everything = item_of(await workplace.perform(search()))
     page = item_of(await workplace.perform(search(limit=1, offset=1)))
@@ -66,6 +72,7 @@ def library(workplace: Workplace) -> Workplace:
                 hero_image_url="https://example.com/hero.png",
                 trigger_words="sks" if category in ("lora", "embeddings") else "",
                 default_weight=0.7 if category == "lora" else None,
+                only_for="mine:0@1" if category == "lora" else None,
             )
         )
     return workplace
@@ -110,7 +117,7 @@ async def test_every_field_of_a_result_stands_where_it_means_something(library: 
         f"default{field}" for field in ("Width", "Height", "Steps", "Scheduler", "CFG")
     }
     of_others = {
-        "lora": {"positiveTriggerWords", "defaultWeight"},
+        "lora": {"positiveTriggerWords", "defaultWeight", "onlyFor"},
         "embeddings": {"positiveTriggerWords"},
         "controlnet": {"conditioning"},
     }

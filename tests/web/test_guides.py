@@ -26,6 +26,8 @@ async def test_pictures_lead_and_outlive_a_reload(playground: Playground) -> Non
     await page.get_by_text("Guide images").click()
     await page.locator("#add-guide").click()
     await expect(page.locator("#guide-0-model")).to_have_value("test:1@1")
+    # What ships for the embedded model is there without being added.
+    await expect(page.locator("#guide-0-model option[value='underpaint:ip@1']")).to_have_count(1)
     await expect(page.locator("#guide-0-choose")).to_be_focused()
     red = encode_image(Image.new("RGB", (64, 48), "red"), format="PNG")
     await playground.drop(red, "red.png", "image/png", on=".guide-zone")

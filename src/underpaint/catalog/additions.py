@@ -27,7 +27,8 @@ def additional_model(
         checkpoint: what it is to act upon.
 
     Raises:
-        CatalogError: it is unknown, not installed, of another category or for another architecture, or its file is
+        CatalogError: it is unknown, not installed, of another category, or for another architecture or checkpoint,
+            or its file is
             damaged or holds something else.
         DownloadFailed: it could not be fetched.
     """
@@ -37,6 +38,10 @@ def additional_model(
         raise ModelNotRunnable(
             f"{subject} is for {entry.architecture}, and {checkpoint.air} ({checkpoint.name}) is "
             f"{checkpoint.architecture}"
+        )
+    if entry.only_for not in (None, checkpoint.air):
+        raise ModelNotRunnable(
+            f"{subject} fits {entry.only_for} alone, and not {checkpoint.air} ({checkpoint.name})"
         )
     path = local_files(entry)
     try:

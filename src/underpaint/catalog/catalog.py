@@ -7,7 +7,7 @@ from pathlib import Path
 from underpaint.catalog import search as model_search
 from underpaint.catalog.air import civitai_page, short_air
 from underpaint.catalog.contents import acts_upon
-from underpaint.catalog.embedded_entry import EMBEDDED, REPLACED
+from underpaint.catalog.embedded_entry import ALWAYS_THERE, EMBEDDED, REPLACED
 from underpaint.catalog.entry import Category, ModelEntry
 from underpaint.catalog.errors import (
     AliasError,
@@ -26,7 +26,8 @@ from underpaint.settings import Settings
 class Catalog:
     """Every model that a request can name.
 
-    An identifier is looked up among the aliases, then the embedded model, then the installed ones; the table
+    An identifier is looked up among the aliases, then what ships with the package, then the installed
+    ones; the table
     of known models only serves to tell how to get a model that is not here. Safe to share between threads.
     """
 
@@ -84,7 +85,7 @@ class Catalog:
         return entry
 
     def list(self) -> tuple[ModelEntry, ...]:
-        """The embedded model and all installed ones, whether they can be used or not, then the aliases.
+        """What ships with the package and all installed models, whether they can be used or not, then the aliases.
 
         An alias stands under its own identifier and says in its comment what answers to it.
         """
@@ -110,7 +111,7 @@ class Catalog:
         return None
 
     def _every(self) -> Iterator[ModelEntry]:
-        entries = {EMBEDDED.air: EMBEDDED, **self.installed.entries()}
+        entries = {**ALWAYS_THERE, **self.installed.entries()}
         yield from (entry for air, entry in entries.items() if air not in self._targets)
         for alias, target in self._targets.items():
             if target in entries:
@@ -118,8 +119,8 @@ class Catalog:
                 yield dataclasses.replace(entries[target], air=alias, comment=comment)
 
     def _find(self, air: str, *, alias: str | None = None) -> ModelEntry:
-        if air == EMBEDDED.air:
-            return EMBEDDED
+        if air in ALWAYS_THERE:
+            return ALWAYS_THERE[air]
         entry = self.installed.entries().get(air)
         if entry is not None:
             return entry

@@ -17,7 +17,7 @@ from underpaint.catalog.contents import (
 )
 from underpaint.catalog.controlnets import inspect_controlnet, is_controlnet_folder
 from underpaint.catalog.diffusers_folder import inspect_folder
-from underpaint.catalog.embedded_entry import EMBEDDED
+from underpaint.catalog.embedded_entry import ALWAYS_THERE
 from underpaint.catalog.entry import Category, ModelDefaults, ModelEntry, ModelFiles
 from underpaint.catalog.errors import ModelRefused, UnknownModel
 from underpaint.catalog.hub import REDUX
@@ -81,15 +81,15 @@ def describe(new: NewModel) -> ModelEntry:
     """Check a model's files against what is said about it, and describe it. Nothing is downloaded or run.
 
     Raises:
-        ModelRefused: the identifier is malformed or the embedded model's, the source is none of the three forms, its
-            files are incomplete or not safetensors, its architecture or category is not what was said, or cannot be
-            told and was not said.
+        ModelRefused: the identifier is malformed or of what ships with the package, the source is none of the three
+            forms, its files are incomplete or not safetensors, its architecture or category is not what was said, or
+            cannot be told and was not said.
     """
     try:
         air = short_air(new.air)
     except UnknownModel as failure:
         raise ModelRefused(str(failure)) from None
-    if air == EMBEDDED.air:
+    if air in ALWAYS_THERE:
         raise ModelRefused(f"{air} is part of Underpaint; to answer it with another model, use an alias")
     files, contents = _look(new)
     known = KNOWN.get(air)

@@ -68,6 +68,8 @@ class ModelEntry:
     category: Category = "checkpoint"
     type: str = "base"
     """Of checkpoints: base, inpainting, refiner, or control, whose seed image is a map of edges or depth."""
+    only_for: str | None = None
+    """Of what acts upon checkpoints: identifier of the one that it fits; None where it fits its architecture."""
     files: ModelFiles | None = None
     """None for a model that is known but not installed."""
     defaults: ModelDefaults = field(default_factory=ModelDefaults)

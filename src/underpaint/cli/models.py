@@ -20,7 +20,7 @@ AsJson = Annotated[bool, Parameter("--json", negative=())]
 @models.command(name="list")
 @with_settings("data_dir", "alias")
 def list_models(*, as_json: AsJson = False, effective: EffectiveSettings) -> None:
-    """Print the models that are here: the embedded one, the installed ones, and the aliases.
+    """Print the models that are here: what ships with the package, the installed ones, and the aliases.
 
     Args:
         as_json: Print JSON.
@@ -245,6 +245,7 @@ def _document(catalog: "Catalog", entry: "ModelEntry") -> dict[str, Any]:
         "category": entry.category,
         "type": entry.type,
         "conditioning": entry.conditioning,
+        "only_for": entry.only_for,
         "problem": catalog.problem(entry),
         "form": files.form if files else None,
         "location": files.location if files else None,

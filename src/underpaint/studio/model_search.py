@@ -52,6 +52,7 @@ def _found(entry: ModelEntry) -> FoundModel:
         hero_image=entry.hero_image_url,
         positive_trigger_words=entry.trigger_words or None,
         default_weight=entry.default_weight,
+        only_for=entry.only_for,
     )
     if entry.category != "checkpoint":
         return common

@@ -103,7 +103,7 @@ export class Guides {
     const all = (await this.#all) ?? [];
     const architecture = this.#checkpoint.architecture ?? all.find(({ air }) => air === this.#checkpoint.air)?.architecture;
     const own = EDITORS.test(architecture) ? [REFERENCE] : [];
-    this.#models = own.concat(all.filter((model) => model.category in KINDS && (!architecture || familyOf(model.architecture) === familyOf(architecture))));
+    this.#models = own.concat(all.filter((model) => model.category in KINDS && (!architecture || familyOf(model.architecture) === familyOf(architecture)) && (!model.onlyFor || model.onlyFor === this.#checkpoint.air)));
     this.#looked = all.length > 0;
     find("add-guide").disabled = !this.#models.length;
     find("guides-hint").textContent = this.#models.length

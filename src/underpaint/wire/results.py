@@ -249,7 +249,7 @@ class FoundModel:
     """One model of a search.
 
     The fields without a default, `hero_image` and `comment` must be in the item even when there is nothing to
-    say: the Python client fails without them.
+    say: the Python client fails without them. `only_for`, the one checkpoint that an addition fits, is an extension.
     """
 
     air: str
@@ -271,6 +271,7 @@ class FoundModel:
     default_weight: float | None = None
     conditioning: str | None = None
     positive_trigger_words: str | None = None
+    only_for: str | None = None
 
     def item(self) -> dict[str, object]:
         return _present(
@@ -293,6 +294,7 @@ class FoundModel:
             defaultWeight=self.default_weight,
             conditioning=self.conditioning,
             positiveTriggerWords=self.positive_trigger_words,
+            onlyFor=self.only_for,
         )
 
 
