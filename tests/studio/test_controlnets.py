@@ -298,7 +298,7 @@ async def test_uploaded_and_found_by_its_conditioning(
         ({"category": "controlnet"}, 1),
         ({"conditioning": "depth"}, 1),
         ({"conditioning": "canny"}, 0),
-        ({"category": "lora"}, 0),
+        ({"category": "checkpoint", "conditioning": "depth"}, 0),
     ):
         search = {"taskType": "modelSearch", "taskUUID": "s-1", **criteria}
         found = item_of(await workplace.perform(search))["results"]
