@@ -1,11 +1,12 @@
 """Time in the server outside the model, for each HTTP request that is answered with a URL.
 
-python -m benchmarks.overhead [--requests 300]
+python -m benchmarks.overhead [--requests 300] [--same-seed-image]
 
 The real application under uvicorn on a real socket, as `underpaint serve` runs it, with everything it does for a
 request but the engine, in whose place one returns pictures at once. The client is a process of its own that sends one
 request after the other, and measures from the first byte of a request to the last of its answer. Encoding pictures is
-timed where it happens and taken off.
+timed where it happens and taken off. Every request brings another seed image, so nothing that was kept from the last
+one helps.
 
 The processor time of the server's process stands beside it, all that it used divided by the requests, with what it does
 when they are answered. On a machine that does other work meanwhile it says more than the clock.
@@ -176,17 +177,23 @@ class Client:
         self._process.join()
 
 
-def png(size_px: int) -> str:
-    """A seed image, in base64."""
+def png(size_px: int, number: int) -> str:
+    """A seed image, in base64; another one for every number."""
     stream = io.BytesIO()
-    Image.fromarray(photo(size_px)).save(stream, "PNG")
+    Image.fromarray(photo(size_px, number)).save(stream, "PNG")
     return base64.b64encode(stream.getvalue()).decode()
 
 
+def upload(client: Client, picture: str) -> str:
+    """The UUID of an uploaded picture."""
+    item, _ = client.post({"taskType": "imageUpload", "taskUUID": str(uuid.uuid4()), "image": picture})
+    return str(item["imageUUID"])
+
+
 def measure(
-    client: Client, encoding: TimedEncoding, task: dict[str, Any], requests: int
+    client: Client, encoding: TimedEncoding, task: dict[str, Any], seed_images: Sequence[str], requests: int
 ) -> dict[str, object]:
-    """Send a task again and again, each time as a new one."""
+    """Send a task again and again, each time as a new one, with one seed image after the other."""
     outside_ms: list[float] = []
     encoding_ms: dict[str, list[float]] = {}
     total_ms: list[float] = []
@@ -195,7 +202,8 @@ def measure(
         if number == WARM_UP:
             worked_s, here_s, encoded_s = time.process_time(), time.thread_time(), encoding.processor_s
         encoding.seconds_by_format.clear()
-        item, taken_s = client.post({**task, "taskUUID": str(uuid.uuid4())})
+        seed_image = seed_images[number % len(seed_images)]
+        item, taken_s = client.post({**task, "taskUUID": str(uuid.uuid4()), "seedImage": seed_image})
         assert item["imageURL"].startswith("http://")
         if number < WARM_UP:
             continue
@@ -223,6 +231,9 @@ def main() -> None:
     options.add_argument(
         "--folder", type=Path, help="where the server keeps its data meanwhile; else with temporary files"
     )
+    options.add_argument(
+        "--same-seed-image", action="store_true", help="every request brings the same seed image"
+    )
     wanted = options.parse_args()
 
     encoding = TimedEncoding()
@@ -233,17 +244,15 @@ def main() -> None:
         running_server(Path(folder), wanted.size) as port,
     ):
         client = Client(port)
-        seed_image = png(wanted.size)
-        uploaded, _ = client.post(
-            {"taskType": "imageUpload", "taskUUID": str(uuid.uuid4()), "image": seed_image}
-        )
+        count = 1 if wanted.same_seed_image else WARM_UP + wanted.requests
+        inline = [png(wanted.size, number) for number in range(count)]
+        uploaded = [upload(client, picture) for picture in inline]
         for output_format in ("JPG", "PNG"):
-            for seed, reference in (("base64", seed_image), ("uploaded", uploaded["imageUUID"])):
+            for seed, references in (("base64", inline), ("uploaded", uploaded)):
                 task = {
                     "taskType": "imageInference",
                     "model": "underpaint:1@2",
                     "positivePrompt": "a house by the sea, watercolor",
-                    "seedImage": reference,
                     "strength": 0.8,
                     "steps": 20,
                     "CFGScale": 7.0,
@@ -253,7 +262,7 @@ def main() -> None:
                     "outputFormat": output_format,
                 }
                 kinds[f"{output_format}, seed image {seed}"] = measure(
-                    client, encoding, task, wanted.requests
+                    client, encoding, task, references, wanted.requests
                 )
         client.close()
     medians = {
@@ -269,6 +278,7 @@ def main() -> None:
         met={f"{name}: under {WANTED_MS:g} ms": median < WANTED_MS for name, median in medians.items()},
         size_px=wanted.size,
         requests_of_each_kind=wanted.requests,
+        same_seed_image=wanted.same_seed_image,
         kinds=kinds,
     )
 

@@ -136,10 +136,6 @@ deliveries = Table(
 """What is still to be sent, `kind` "webhook" or "upload"; what has arrived is removed."""
 
 
-Statement = tuple[Executable, Mapping[str, Any]]
-"""A statement and its values. Those of every request are made once, as making them takes longer than running them."""
-
-
 class DatabaseUnusable(RuntimeError):
     """The database that the settings name cannot be used. The message says why, without the password."""
 
@@ -234,10 +230,7 @@ def begin_unflushed(database: Engine) -> Iterator[Connection]:
         driver: Any = connection.connection.dbapi_connection
         driver.execute("PRAGMA synchronous=NORMAL")
         try:
-            yield connection
-            connection.commit()
-        except BaseException:
-            connection.rollback()
-            raise
+            with connection.begin():
+                yield connection
         finally:
             driver.execute("PRAGMA synchronous=FULL")

@@ -105,8 +105,12 @@ class ImageStore:
 
     def delete_blocking(self, image_uuid: str, extension: str) -> None:
         """What `delete` does, for threads."""
+        key = object_key(image_uuid, extension)
+        if self._folder is not None:
+            (self._folder / key).unlink(missing_ok=True)
+            return
         with contextlib.suppress(FileNotFoundError):
-            obstore.delete(self._store, object_key(image_uuid, extension))
+            obstore.delete(self._store, key)
 
     async def old_files(self, age_s: float) -> AsyncIterator[list[str]]:
         """Names of the files of a local folder that were written more than `age_s` seconds ago, also of those that are

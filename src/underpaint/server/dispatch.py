@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from typing import Literal
 
 from underpaint.server.limits import RequestRates
 from underpaint.server.metrics import Metrics, Outcome
@@ -29,6 +30,7 @@ class Dispatcher:
         self._rates = RequestRates()
         self.mishaps = Mishaps()
         self.stopping = asyncio.Event()
+        self._stop: asyncio.Task[Literal[True]] | None = None
 
     async def perform(
         self,
@@ -87,9 +89,10 @@ class Dispatcher:
         ask.
         """
         work = asyncio.ensure_future(self.perform(raw, caller, cancellation=cancellation))
-        stop = asyncio.ensure_future(self.stopping.wait())
+        if self._stop is None:
+            self._stop = asyncio.create_task(self.stopping.wait(), name="stopping")
         try:
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, self._stop}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
             return refusal(
@@ -97,7 +100,6 @@ class Dispatcher:
             )
         finally:
             work.cancel()
-            stop.cancel()
 
 
 def refusal(error: TaskError, raw: object) -> Reply:

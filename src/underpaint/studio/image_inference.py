@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from underpaint.catalog import Catalog
@@ -22,7 +23,7 @@ from underpaint.studio.inputs import Inputs, without_pictures
 from underpaint.studio.journal import Journal, TaskRecord
 from underpaint.studio.outcomes import Outcomes
 from underpaint.studio.pictures import Pictures
-from underpaint.studio.preparing import Preparation
+from underpaint.studio.preparing import Preparation, Prepared
 from underpaint.studio.preprocessing import LONGEST_SIDE_PX, Preprocessing
 from underpaint.studio.progress import OnProgress
 from underpaint.studio.reference_images import pixels_of
@@ -225,12 +226,20 @@ class ImageInference:
         prepared = await self._preparation.prepare_unless_cancelled(task, caller.owner, cancellation)
         seed = task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS)
         record = self._record(task, raw, caller, seed=seed)
-        accepted = await asyncio.to_thread(self._inputs.write_down, record, prepared)
+
+        def read_and_write_down() -> tuple[Prepared, TaskRecord | None]:
+            ready = self._preparation.with_seed(prepared)
+            if cancellation.requested:
+                raise TaskError("taskCancelled", CANCELLED)
+            return ready, self._inputs.write_down(record, ready)
+
+        # In one thread: each change of threads takes as long as writing it down.
+        ready, accepted = await self._pictures.in_thread(read_and_write_down)
         if accepted is None:
             raise _conflict(task.task_uuid)
         return self.work.begin(
             accepted,
-            prepared,
+            ready,
             cancellation,
             place,
             safety_check=safety_check,
@@ -278,6 +287,7 @@ class ImageInference:
                 assert isinstance(task, ImageInferenceTask), "only tasks that make pictures are written down"
                 safety_check = await self.safety.wanted(task, record.request)
                 prepared = await self._preparation.prepare(task, record.owner)
+                prepared = await self._pictures.in_thread(partial(self._preparation.with_seed, prepared))
                 # It was accepted: the bounds of what may be are not for it.
                 place = self._room.claim(
                     record.owner, results=task.number_results, pixels_each=pixels_of(task)

@@ -13,21 +13,23 @@ from typing import Any, Literal
 from sqlalchemy import Engine, Row, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from underpaint.database import Statement, begin_unflushed, execute, results, tasks
+from underpaint.database import begin_unflushed, execute, results, tasks
+from underpaint.prepared import PreparedStatement, Statement
 from underpaint.studio.deliveries import Delivery, write_down
 
 _IS = and_(tasks.c.owner == bindparam("its_owner"), tasks.c.task_uuid == bindparam("its_uuid"))
-# See `Statement`.
 _DELETE_FAILED = delete(tasks).where(_IS, tasks.c.status == "error")
-_INSERT_TASK = insert(tasks)
+_INSERT_TASK = PreparedStatement(insert(tasks))
 _SELECT_NOT_FAILED = select(tasks.c.task_uuid).where(_IS, tasks.c.status != "error")
 _DELETE_RESULT = delete(results).where(
     results.c.owner == bindparam("its_owner"),
     results.c.task_uuid == bindparam("its_uuid"),
     results.c.position == bindparam("its_position"),
 )
-_INSERT_RESULT = insert(results)
-_SET_SUCCESS = update(tasks).where(_IS).values(status="success", finished_s=bindparam("finished"))
+_INSERT_RESULT = PreparedStatement(insert(results))
+_SET_SUCCESS = PreparedStatement(
+    update(tasks).where(_IS).values(status="success", finished_s=bindparam("finished"))
+)
 
 TaskStatus = Literal["accepted", "success", "error"]
 
@@ -101,8 +103,8 @@ class Journal:
                     if not connection.execute(_DELETE_FAILED, key).rowcount:
                         return False
                     connection.execute(delete(results).where(_result_of(task.owner, task.task_uuid)))
-                connection.execute(
-                    _INSERT_TASK,
+                _INSERT_TASK.run(
+                    connection,
                     {
                         "owner": task.owner,
                         "task_uuid": task.task_uuid,
@@ -118,7 +120,7 @@ class Journal:
                     },
                 )
                 for statement, values in along:
-                    connection.execute(statement, values)
+                    statement.run(connection, values)
         except IntegrityError:
             return False
         return True
@@ -181,8 +183,8 @@ class Journal:
         with self._database.begin() as connection:
             if again:
                 connection.execute(_DELETE_RESULT, {**key, "its_position": position})
-            connection.execute(
-                _INSERT_RESULT,
+            _INSERT_RESULT.run(
+                connection,
                 {
                     "owner": task.owner,
                     "task_uuid": task.task_uuid,
@@ -198,9 +200,9 @@ class Journal:
                 },
             )
             for statement, values in along:
-                connection.execute(statement, values)
+                statement.run(connection, values)
             if last:
-                connection.execute(_SET_SUCCESS, {**key, "finished": time.time()})
+                _SET_SUCCESS.run(connection, {**key, "finished": time.time()})
             write_down(connection, due)
 
     def succeed(self, task: TaskRecord) -> None:

@@ -13,8 +13,9 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select
 
-from underpaint.database import Statement, begin_unflushed, images, rows, unwritten_files
+from underpaint.database import begin_unflushed, images, rows, unwritten_files
 from underpaint.images import ImageNotFound, ImageStore
+from underpaint.prepared import PreparedStatement, Statement
 
 LARGEST_UNWRITTEN = 512 * 2**10
 """Bytes up to which a file goes into the database. Writing a larger one twice takes as long as waiting for the disk."""
@@ -24,14 +25,13 @@ WRITE_BEHIND_S = 5.0
 RETRY_S = 60.0
 _AT_ONCE = 100
 
-# See `Statement`.
-_INSERT = insert(unwritten_files)
-_FORGET = (
+_INSERT = PreparedStatement(insert(unwritten_files))
+_FORGET = PreparedStatement(
     delete(unwritten_files)
-    .where(unwritten_files.c.image_uuid.in_(bindparam("its_uuids", expanding=True)))
+    .where(unwritten_files.c.image_uuid == bindparam("its_uuid"))
     .returning(unwritten_files.c.size_bytes)
 )
-_DATA = (
+_DATA = PreparedStatement(
     select(unwritten_files.c.data)
     .select_from(unwritten_files.join(images, unwritten_files.c.image_uuid == images.c.image_uuid))
     .where(unwritten_files.c.image_uuid == bindparam("its_uuid"))
@@ -76,10 +76,9 @@ class PictureFiles:
         """The whole file. Raises `ImageNotFound`. Blocks."""
         with contextlib.suppress(ImageNotFound):
             return self._store.get_blocking(image_uuid, extension)
-        with self._database.connect() as connection:
-            found = connection.execute(_DATA, {"its_uuid": image_uuid}).first()
+        data = self._unwritten(image_uuid)
         # Written in between, or not there at all.
-        return self._store.get_blocking(image_uuid, extension) if found is None else bytes(found.data)
+        return self._store.get_blocking(image_uuid, extension) if data is None else data
 
     def delete(self, image_uuid: str, extension: str) -> None:
         """Remove a file whose record is gone; one that is still in the database is as good as gone with it. Blocks."""
@@ -87,8 +86,9 @@ class PictureFiles:
 
     def forget(self, connection: Connection, image_uuids: Collection[str]) -> None:
         """Remove those of the files that are in the database."""
-        gone = connection.execute(_FORGET, {"its_uuids": list(image_uuids)}).all()
-        self._count(-sum(row.size_bytes for row in gone))
+        for image_uuid in image_uuids:
+            for (size_bytes,) in _FORGET.run(connection, {"its_uuid": image_uuid}).fetchall():
+                self._count(-size_bytes)
 
     def write_behind(self) -> None:
         """Write what is in the database to the store, so that it need not be there any more. Blocks.
@@ -101,10 +101,8 @@ class PictureFiles:
             for start in range(0, len(names), _AT_ONCE):
                 some = names[start : start + _AT_ONCE]
                 for image_uuid, extension in some:
-                    with self._database.connect() as connection:
-                        found = connection.execute(_DATA, {"its_uuid": image_uuid}).first()
-                    if found is not None:
-                        data = bytes(found.data)
+                    data = self._unwritten(image_uuid)
+                    if data is not None:
                         self._store.put_blocking(
                             data, image_uuid=image_uuid, extension=extension, flush=False
                         )
@@ -121,6 +119,12 @@ class PictureFiles:
             except Exception:
                 log.exception("pictures could not be written as files; trying again later")
                 await asyncio.sleep(RETRY_S)
+
+    def _unwritten(self, image_uuid: str) -> bytes | None:
+        """A file that is in the database."""
+        with self._database.connect() as connection:
+            found = _DATA.run(connection, {"its_uuid": image_uuid}).fetchone()
+        return None if found is None else bytes(found[0])
 
     def _has_room(self, size_bytes: int) -> bool:
         """Whether a file may go into the database; if so, it is counted."""

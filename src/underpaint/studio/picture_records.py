@@ -5,20 +5,32 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, delete, func, insert, select, update
 
-from underpaint.database import Statement, begin_unflushed, execute, images, rows
+from underpaint.database import begin_unflushed, execute, images, rows
 from underpaint.images import IMAGE_UUID
+from underpaint.prepared import PreparedStatement, Statement
 
-# See `Statement`.
-_INSERT = insert(images)
-_DELETE_SEEDS = (
+_INSERT = PreparedStatement(insert(images))
+_DELETE_SEED = PreparedStatement(
     delete(images)
-    .where(images.c.image_uuid.in_(bindparam("its_uuids", expanding=True)), images.c.kind == "seed")
+    .where(images.c.image_uuid == bindparam("its_uuid"), images.c.kind == "seed")
     .returning(images.c.image_uuid, images.c.extension, images.c.size_bytes)
 )
-_FIND = select(images).where(
-    images.c.image_uuid == bindparam("its_uuid"), images.c.expires_s >= bindparam("now")
+_RECORD = (
+    images.c.image_uuid,
+    images.c.extension,
+    images.c.kind,
+    images.c.created_s,
+    images.c.expires_s,
+    images.c.key_id,
+    images.c.size_bytes,
+)
+"""Columns of a `PictureRecord`, in the order of `_record`."""
+_FIND = PreparedStatement(
+    select(*_RECORD).where(
+        images.c.image_uuid == bindparam("its_uuid"), images.c.expires_s >= bindparam("now")
+    )
 )
 _RENEW = (
     update(images).where(images.c.image_uuid == bindparam("its_uuid")).values(expires_s=bindparam("expires"))
@@ -67,7 +79,7 @@ class PictureRecords:
         """Write down what belongs to one picture, durably."""
         with self._database.begin() as connection:
             for statement, values in records:
-                connection.execute(statement, values)
+                statement.run(connection, values)
 
     def find(self, image_uuid: str) -> PictureRecord | None:
         """A picture that has not expired."""
@@ -75,7 +87,7 @@ class PictureRecords:
         if not IMAGE_UUID.fullmatch(image_uuid):
             return None
         with self._database.connect() as connection:
-            row = connection.execute(_FIND, {"its_uuid": image_uuid, "now": time.time()}).first()
+            row = _FIND.run(connection, {"its_uuid": image_uuid, "now": time.time()}).fetchone()
         return None if row is None else _record(row)
 
     def expired(self) -> list[PictureRecord]:
@@ -104,9 +116,15 @@ class PictureRecords:
             UUID, extension and size in bytes of their files.
         """
         with begin_unflushed(self._database) as connection:
-            gone = connection.execute(_DELETE_SEEDS, {"its_uuids": list(image_uuids)}).all()
+            gone = [
+                (image_uuid, extension, size_bytes)
+                for each in image_uuids
+                for image_uuid, extension, size_bytes in _DELETE_SEED.run(
+                    connection, {"its_uuid": each}
+                ).fetchall()
+            ]
             along(connection, image_uuids)
-        return [(row.image_uuid, row.extension, row.size_bytes) for row in gone]
+        return gone
 
     def total_bytes(self) -> int:
         """Of all files together."""
@@ -119,16 +137,17 @@ class PictureRecords:
         return {row.image_uuid for row in rows(self._database, query)}
 
     def _select(self, condition: ColumnElement[bool]) -> list[PictureRecord]:
-        return [_record(row) for row in rows(self._database, select(images).where(condition))]
+        return [_record(row) for row in rows(self._database, select(*_RECORD).where(condition))]
 
 
-def _record(row: Row[Any]) -> PictureRecord:
+def _record(row: Sequence[Any]) -> PictureRecord:
+    image_uuid, extension, kind, created_s, expires_s, key_id, size_bytes = row
     return PictureRecord(
-        image_uuid=row.image_uuid,
-        extension=row.extension,
-        kind=row.kind,
-        created_s=row.created_s,
-        expires_s=row.expires_s,
-        owner=row.key_id or "",
-        size_bytes=row.size_bytes,
+        image_uuid=image_uuid,
+        extension=extension,
+        kind=kind,
+        created_s=created_s,
+        expires_s=expires_s,
+        owner=key_id or "",
+        size_bytes=size_bytes,
     )

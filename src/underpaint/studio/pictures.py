@@ -15,7 +15,6 @@ from typing import TypeVar
 from PIL import Image
 from sqlalchemy import Engine
 
-from underpaint.database import Statement
 from underpaint.images import (
     EXTENSIONS,
     MEDIA_TYPES,
@@ -35,6 +34,7 @@ from underpaint.images import (
     decode_image,
     parse_image_reference,
 )
+from underpaint.prepared import Statement
 from underpaint.studio.links import Links
 from underpaint.studio.picture_files import PictureFiles
 from underpaint.studio.picture_records import Kind, PictureRecord, PictureRecords, new_record
@@ -66,6 +66,18 @@ class OpenedImage:
     created_s: float
     left_s: float | None = None
     """For so long the link leads to it; None for as long as there is the picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSource:
+    """A picture that a task refers to, of which nothing has to be fetched any more."""
+
+    reference: str
+    parameter: str
+    owner: str
+    formats: Collection[ImageFormat]
+    fetched: bytes | None
+    """Its file, if it came by URL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,25 +167,50 @@ class Pictures:
         formats: Collection[ImageFormat] = SEED_FORMATS,
     ) -> tuple[Made, bytes]:
         """What `make` makes of a picture that `read` reads, in the same thread, and the file as it came."""
-        code = parameter_code("invalid", parameter)
-        fetched: bytes | None = None
+        source = await self.locate(reference, parameter=parameter, owner=owner, formats=formats)
 
         def read_and_make() -> tuple[Made, bytes]:
-            data = self._bytes_of(reference, code, parameter, owner) if fetched is None else fetched
-            return make(decode_image(data, limits=self._limits, formats=formats)), data
+            image, data = self.read_blocking(source)
+            return make(image), data
 
+        return await self.in_thread(read_and_make)
+
+    async def locate(
+        self,
+        reference: str,
+        *,
+        parameter: str,
+        owner: str,
+        formats: Collection[ImageFormat] = SEED_FORMATS,
+    ) -> PictureSource:
+        """The first half of `read`, with the same arguments: what has to be fetched is. Raises `TaskError`."""
+        fetched = None
         try:
             # What is longer is base64, which is read in the thread that decodes it.
             if len(reference) <= SHORT_REFERENCE:
                 parsed = parse_image_reference(reference)
                 if isinstance(parsed, RemoteImage):
                     fetched = await self.fetcher.fetch(parsed.url)
-            async with self._decodes:
-                return await asyncio.to_thread(read_and_make)
-        except (InvalidImageReference, ImageRejected, FetchRefused) as refusal:
-            raise TaskError(code, f"'{parameter}': {refusal}", parameter=parameter, type="string") from None
+        except (InvalidImageReference, FetchRefused) as refusal:
+            raise _unacceptable(parameter, refusal) from None
         except FetchFailed as failure:
             raise TaskError("downloadFailed", f"'{parameter}': {failure}", parameter=parameter) from None
+        return PictureSource(
+            reference=reference, parameter=parameter, owner=owner, formats=formats, fetched=fetched
+        )
+
+    def read_blocking(self, source: PictureSource) -> tuple[Image.Image, bytes]:
+        """The other half, for `in_thread`: the picture, and its file as it came. Raises `TaskError`."""
+        try:
+            data = self._bytes_of(source) if source.fetched is None else source.fetched
+            return decode_image(data, limits=self._limits, formats=source.formats), data
+        except (InvalidImageReference, ImageRejected) as refusal:
+            raise _unacceptable(source.parameter, refusal) from None
+
+    async def in_thread(self, call: Callable[[], Made]) -> Made:
+        """What a call that decodes pictures gives, made in a thread, when few enough are being decoded."""
+        async with self._decodes:
+            return await asyncio.to_thread(call)
 
     async def keep(
         self,
@@ -318,9 +355,11 @@ class Pictures:
                 if name[:36] not in known:
                     await self._store.remove_file(name)
 
-    def _bytes_of(self, reference: str, code: str, parameter: str, owner: str) -> bytes:
-        """The file of a picture that need not be fetched. Blocks."""
-        match parse_image_reference(reference):
+    def _bytes_of(self, source: PictureSource) -> bytes:
+        """The file of a picture that was not fetched. Blocks."""
+        parameter = source.parameter
+        code = parameter_code("invalid", parameter)
+        match parse_image_reference(source.reference):
             case InlineImage(data=data):
                 return data
             case RemoteImage():
@@ -330,7 +369,7 @@ class Pictures:
                     parameter=parameter,
                 )
             case StoredImage(uuid=image_uuid):
-                stored = self._use(image_uuid, owner)
+                stored = self._use(image_uuid, source.owner)
                 if stored is not None:
                     with contextlib.suppress(ImageNotFound):
                         return self.files.get(stored.image_uuid, stored.extension)
@@ -362,3 +401,12 @@ class Pictures:
             if stored.expires_s < expires_s - min(RENEW_S, self._upload_ttl_s / 10):
                 self._records.keep_until(image_uuid, expires_s)
         return stored
+
+
+def _unacceptable(parameter: str, refusal: Exception) -> TaskError:
+    return TaskError(
+        parameter_code("invalid", parameter),
+        f"'{parameter}': {refusal}",
+        parameter=parameter,
+        type="string",
+    )

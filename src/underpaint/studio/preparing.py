@@ -1,7 +1,7 @@
 """What an imageInference task needs before it can run: its models' files, and its pictures at the right size."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from underpaint import wire
@@ -12,7 +12,7 @@ from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.fitting import fitted_mask, fitted_picture, outpaint_mask
 from underpaint.studio.lookups import checkpoint, files_of
 from underpaint.studio.model_checks import check_model_can
-from underpaint.studio.pictures import Pictures
+from underpaint.studio.pictures import Pictures, PictureSource
 from underpaint.studio.reference_images import read_references, with_size
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES, model_reference
 from underpaint.wire import ImageInferenceTask, TaskError
@@ -26,9 +26,11 @@ class Prepared:
     """With the size of its picture, if that was left to a reference image."""
     entry: ModelEntry
     location: Path
-    picture: Picture | None
-    """The seed image, fitted."""
-    seed_file: bytes | None
+    seed: PictureSource | None
+    """Where the seed image is."""
+    picture: Picture | None = None
+    """The seed image, fitted, once it was read."""
+    seed_file: bytes | None = None
     """The same as it came."""
     mask: Mask | None = None
     refiner: Refiner | None = None
@@ -68,8 +70,17 @@ class Preparation:
                 raise
             raise TaskError("taskCancelled", CANCELLED) from None
 
+    def with_seed(self, prepared: Prepared) -> Prepared:
+        """What `prepare` gave, with its seed image: it is read apart, so that the thread that reads it can go on with
+        what comes next. For `Pictures.in_thread`. Raises `TaskError`.
+        """
+        if prepared.seed is None:
+            return prepared
+        image, seed_file = self._pictures.read_blocking(prepared.seed)
+        return replace(prepared, picture=fitted_picture(image, prepared.task), seed_file=seed_file)
+
     async def prepare(self, task: ImageInferenceTask, owner: str) -> Prepared:
-        """Check everything about a task that its parser cannot know. Raises `TaskError`."""
+        """Check everything about a task that its parser cannot know, but its seed image. Raises `TaskError`."""
         entry = checkpoint(self._catalog, task.model, parameter="model")
         check_model_can(task, entry)
         steps = task.steps or entry.defaults.steps
@@ -81,11 +92,9 @@ class Preparation:
         references, reference_files = await read_references(task, entry, self._pictures, owner)
         task = with_size(task, references)
         controllers = await self._additions.controlnets(task, entry, steps=steps)
-        picture, seed_file = None, None
+        seed = None
         if task.seed_image is not None:
-            picture, seed_file = await self._pictures.read_as(
-                task.seed_image, lambda image: fitted_picture(image, task), parameter="seedImage", owner=owner
-            )
+            seed = await self._pictures.locate(task.seed_image, parameter="seedImage", owner=owner)
         mask = None
         if task.mask_image is not None:
             drawn = await self._pictures.read(task.mask_image, parameter="maskImage", owner=owner)
@@ -105,8 +114,7 @@ class Preparation:
             task=task,
             entry=entry,
             location=location,
-            picture=picture,
-            seed_file=seed_file,
+            seed=seed,
             mask=mask,
             refiner=refiner,
             vae=vae,

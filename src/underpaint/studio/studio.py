@@ -274,7 +274,8 @@ class Studio:
     async def _outcome(self, run: Run, task: ImageInferenceTask | ControlNetPreprocessTask) -> Reply:
         timeout_s = self._settings.sync_timeout_s
         try:
-            await asyncio.wait_for(run.finished.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await run.finished.wait()
         except TimeoutError:
             raise TaskError(
                 "inferenceTimeout",
