@@ -41,7 +41,8 @@ class PreparedStatement:
 
         Args:
             connection: of either database.
-            values: of all bound parameters; of an insert those of its columns, always of the same ones.
+            values: of all bound parameters; of an insert those of its columns, always of the same ones. Columns that
+                have a default in Python need a value, too: that is SQLAlchemy's doing, and not the database's.
 
         Returns:
             The driver's cursor, which has the rows as tuples.
