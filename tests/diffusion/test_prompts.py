@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from underpaint.diffusion.clip_text import ClipText
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 
@@ -90,6 +91,15 @@ def test_the_shorter_of_two_prompts_is_filled_with_empty_windows(
             for start in range(original.tokens, filled.tokens, WINDOW):
                 window = filled.hidden_states[start : start + WINDOW]
                 torch.testing.assert_close(window, model.encode_prompt("").hidden_states)
+
+
+def test_prompts_of_one_length_cost_nothing_to_match(
+    model: StableDiffusion, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, negative = model.encode_prompt("a cat"), model.encode_prompt("fog")
+    with monkeypatch.context() as patched:
+        patched.delattr(ClipText, "encode")
+        assert model.match_prompts(prompt, negative) == (prompt, negative)
 
 
 @settings(max_examples=40, deadline=None)

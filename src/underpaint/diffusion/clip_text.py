@@ -1,6 +1,6 @@
 """Prompts of any length through a CLIP text encoder, window by window, so that no word is lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -145,13 +145,19 @@ class ClipText:
 
 
 def match_by_windows(
-    prompt: EncodedPrompt, negative: EncodedPrompt, *, window: EncodedPrompt
+    prompt: EncodedPrompt, negative: EncodedPrompt, *, window: Callable[[], EncodedPrompt]
 ) -> tuple[EncodedPrompt, EncodedPrompt]:
-    """Two prompts with the same number of tokens: `window`, the encoded empty prompt, follows the shorter one."""
+    """Two prompts with the same number of tokens: `window`, the encoded empty prompt, follows the shorter one.
+
+    It is made only where one is shorter, which is seldom.
+    """
+    if prompt.tokens == negative.tokens:
+        return prompt, negative
+    empty = window()
 
     def lengthened(short: EncodedPrompt, tokens: int) -> EncodedPrompt:
-        missing = (tokens - short.tokens) // window.tokens
-        hidden = torch.cat([short.hidden_states, *[window.hidden_states] * missing])
+        missing = (tokens - short.tokens) // empty.tokens
+        hidden = torch.cat([short.hidden_states, *[empty.hidden_states] * missing])
         return replace(short, hidden_states=hidden)
 
     tokens = max(prompt.tokens, negative.tokens)

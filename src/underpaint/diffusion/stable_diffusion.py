@@ -164,7 +164,7 @@ class StableDiffusion:
         self, prompt: EncodedPrompt, negative: EncodedPrompt
     ) -> tuple[EncodedPrompt, EncodedPrompt]:
         """Give two prompts the same number of tokens, by windows of the empty prompt after the shorter one."""
-        return match_by_windows(prompt, negative, window=self.encode_prompt(""))
+        return match_by_windows(prompt, negative, window=lambda: self.encode_prompt(""))
 
     def encode_picture(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
         """See `Family.encode_picture`."""

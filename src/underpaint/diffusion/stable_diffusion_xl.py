@@ -87,7 +87,7 @@ class StableDiffusionXL(StableDiffusion):
         """
         if negative.tokens < prompt.tokens and not negative.hidden_states.any():
             return prompt, replace(negative, hidden_states=torch.zeros_like(prompt.hidden_states))
-        return match_by_windows(prompt, negative, window=self.encode_prompt(""))
+        return match_by_windows(prompt, negative, window=lambda: self.encode_prompt(""))
 
     def _added_conditions(self, rows: Sequence[Row]) -> Mapping[str, Tensor]:
         """The pooled prompts, and the sizes that the picture is to have had, to be cut at, and to have."""
