@@ -12,6 +12,7 @@ from torch import Tensor
 from underpaint.diffusion.family import Row
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine.engine import Engine
+from underpaint.engine.job import Job
 from underpaint.engine.messages import (
     EngineOptions,
     Failed,
@@ -87,7 +88,8 @@ def test_progress_counts_up_to_the_number_of_steps(
 def test_a_cancelled_job_ends_and_the_others_go_on(sd1_checkpoint: Path) -> None:
     driven = Driven()
     driven.engine.submit([job_request("given up", sd1_checkpoint), job_request("kept", sd1_checkpoint)])
-    driven.engine.tick()
+    while not driven.engine.passes:
+        driven.engine.tick()
     driven.engine.cancel(["given up", "unknown"])
     ticks = 0
     while driven.engine.busy:
@@ -294,6 +296,29 @@ def test_a_short_job_overtakes_a_long_one(sd1_checkpoint: Path) -> None:
     driven.finish(job_request("short", sd1_checkpoint, steps=2))
     ended = [event.job_id for event in driven.events if isinstance(event, Finished)]
     assert ended == ["short", "long"]
+
+
+def test_a_short_job_goes_before_long_ones_that_begin_together(
+    sd1_checkpoint: Path, photo: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them is encoded when it comes, and the others wait with that until it is done."""
+    begun: list[str] = []
+    prepare = Engine._prepare
+
+    def noting(engine: Engine, job: Job) -> bool:
+        if not job.is_prepared:
+            begun.append(job.request.job_id)
+        return prepare(engine, job)
+
+    monkeypatch.setattr(Engine, "_prepare", noting)
+    driven = Driven(max_rows=6)
+    long = [job_request(f"long {number}", sd1_checkpoint, steps=30, picture=photo) for number in range(3)]
+    driven.engine.submit(long)
+    driven.engine.tick()
+    assert begun == ["long 0"]
+    assert not driven.engine.passes
+    driven.finish(job_request("short", sd1_checkpoint, steps=2, width_px=96, height_px=48))
+    assert begun == ["long 0", "short", "long 1", "long 2"]
 
 
 def test_an_engine_without_jobs_has_nothing_to_do() -> None:

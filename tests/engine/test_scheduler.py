@@ -4,7 +4,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from underpaint.engine.scheduler import ALIKE, DELAY, LOAD_COST, TURNS, Candidate, PassSeconds, plan, unknown
+from underpaint.engine.scheduler import (
+    ALIKE,
+    LOAD_COST,
+    STRETCH,
+    TURNS,
+    Candidate,
+    PassSeconds,
+    plan,
+    unknown,
+)
 
 ORDINARY = 1
 """A turn that goes to the most urgent job."""
@@ -37,6 +46,7 @@ def crowds(draw: st.DrawFn) -> list[Candidate]:
                 group=group,
                 rows=draw(st.integers(1, 2)),
                 forwards_left=draw(st.integers(1, 100)),
+                forwards=draw(st.integers(0, 100)),
                 passes_waited=draw(st.integers(0, 500)),
                 owner_debt=draw(st.floats(0, 50)),
                 loaded=loaded[group],
@@ -86,6 +96,15 @@ def test_the_shortest_goes_first_and_equals_in_order_of_arrival() -> None:
     assert choose(crowd) == ["short"]
 
 
+def test_a_short_job_goes_before_the_last_passes_of_a_long_one_and_not_of_one_like_it() -> None:
+    short = candidate("short", forwards_left=4, forwards=4, group="a")
+    long = candidate("long", forwards_left=2, forwards=50, group="b")
+    assert choose([long, short]) == ["short"]
+    assert choose([replace(long, forwards=6), short]) == ["long"]
+    # A sampler of second order has more passes than steps.
+    assert choose([replace(long, forwards_left=3, forwards=2), short]) == ["long"]
+
+
 def test_a_job_that_needs_more_rows_than_there_are_runs_alone() -> None:
     assert choose([candidate("first", rows=2), candidate("second", rows=1)], max_rows=1) == ["first"]
 
@@ -115,9 +134,9 @@ def _by_the_row(_group: object, rows: int) -> float:
 def test_long_jobs_do_not_make_the_passes_of_a_short_one_longer() -> None:
     crowd = [candidate("long", forwards_left=50), candidate("short", forwards_left=4)]
     assert choose(crowd, seconds=_by_the_row) == ["short"]
-    # Its last pass is not worth the trouble, nor is a device on which places in a batch cost nothing.
+    # Its last pass neither; but a device on which places in a batch cost next to nothing is not left empty.
     crowd[1] = replace(crowd[1], forwards_left=1)
-    assert choose(crowd, seconds=_by_the_row) == ["short", "long"]
+    assert choose(crowd, seconds=_by_the_row) == ["short"]
     crowd[1] = replace(crowd[1], forwards_left=4)
     assert choose(crowd, seconds=lambda group, rows: 0.2 + rows / 100) == ["short", "long"]
     assert choose(crowd, seconds=lambda group, rows: None) == ["short", "long"]
@@ -145,7 +164,7 @@ def test_whoever_leads_is_done_hardly_later_for_longer_company(
     ]
     for leader, *company in [chosen] if chosen else []:
         longer = sum(one.rows for one in company if one.forwards_left > ALIKE * leader.forwards_left)
-        assert leader.forwards_left * longer <= DELAY * leader.rows
+        assert longer <= STRETCH * leader.rows
 
 
 def test_who_has_had_more_waits_for_who_has_had_less() -> None:
@@ -165,6 +184,16 @@ def test_one_turn_in_so_many_is_for_the_job_that_has_waited_longest() -> None:
     led = [choose(crowd, turn=turn) for turn in range(2 * TURNS)]
     assert led.count(["patient"]) == 2
     assert led.count(["short"]) == 2 * TURNS - 2
+
+
+def test_a_short_job_is_not_held_up_by_one_that_has_hardly_waited() -> None:
+    crowd = [
+        candidate("short", group="a", forwards_left=3, passes_waited=0),
+        candidate("long", group="b", forwards_left=50, passes_waited=TURNS - 2),
+    ]
+    assert choose(crowd, turn=PATIENT) == ["short"]
+    crowd[1] = replace(crowd[1], passes_waited=TURNS - 1)
+    assert choose(crowd, turn=PATIENT) == ["long"]
 
 
 def test_a_model_is_not_swapped_for_a_job_that_is_a_little_shorter() -> None:
@@ -188,16 +217,19 @@ def test_where_no_model_is_loaded_somebody_still_goes_first() -> None:
 
 @dataclass
 class Execution:
-    """Passes run one after the other, with one model loaded at a time, as in an engine of the smallest memory."""
+    """Passes run one after the other, with one model loaded at a time, as in an engine of the smallest memory, or with
+    all of them.
+    """
 
     max_rows: int
     jobs: list[Candidate]
     passes: int = 0
     loads: int = 0
     loaded: object = None
+    keeps_models: bool = False
 
     def run_pass(self) -> None:
-        self.jobs = [replace(job, loaded=job.group == self.loaded) for job in self.jobs]
+        self.jobs = [replace(job, loaded=self.keeps_models or job.group == self.loaded) for job in self.jobs]
         chosen = choose(self.jobs, max_rows=self.max_rows, turn=self.passes)
         self.passes += 1
         left = []
@@ -257,3 +289,19 @@ def test_a_short_job_overtakes_a_long_one_that_is_under_way() -> None:
     for _ in range(2):
         execution.run_pass()
     assert [job.job_id for job in execution.jobs] == ["long"]
+
+
+@given(begin=st.integers(0, TURNS), forwards=st.integers(1, 12))
+def test_a_short_job_loses_one_pass_in_so_many_and_the_long_one_waits_for_two_turns_at_most(
+    begin: int, forwards: int
+) -> None:
+    execution = Execution(8, [candidate("long", group="long", forwards_left=90)], keeps_models=True)
+    for _ in range(begin):
+        execution.run_pass()
+    execution.jobs.append(candidate("short", group="short", rows=8, forwards_left=forwards))
+    waited = 0
+    while any(job.job_id == "short" for job in execution.jobs):
+        execution.run_pass()
+        waited = max(waited, *(job.passes_waited for job in execution.jobs if job.job_id == "long"))
+    assert execution.passes - begin - forwards <= (forwards - 1) // (TURNS - 1)
+    assert waited <= 2 * (TURNS - 1)

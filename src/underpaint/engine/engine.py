@@ -145,22 +145,40 @@ class Engine:
                 self._checkpoints.forget(job.request)
                 self._emit(Failed(job_id=job_id, code="cancelled", message="the task was cancelled"))
 
+    @property
+    def passes(self) -> int:
+        """Forward passes so far."""
+        return self._turn
+
     def tick(self) -> None:
-        """Run one forward pass for the jobs that the scheduler picks."""
-        self._turn += 1
+        """Run one forward pass for the jobs that the scheduler picks. Where several of them have to begin for that, one
+        begins, and no more: a shorter job that comes meanwhile need not wait until the pictures of all are encoded.
+        """
         candidates = self._candidates()
         planned = plan(
-            candidates, turn=self._turn, row_limit=self._passes.row_limit, seconds=self._passes.judged_seconds
+            candidates,
+            turn=self._turn + 1,
+            row_limit=self._passes.row_limit,
+            seconds=self._passes.judged_seconds,
         )
-        ready = [job for job in (self._jobs[job_id] for job_id in planned) if self._prepare(job)]
+        jobs = [self._jobs[job_id] for job_id in planned]
+        beginning = [job for job in jobs if not job.is_prepared]
+        if len(beginning) > 1:
+            self._prepare(beginning[0])
+        else:
+            self._run(jobs)
+        self._estimate(candidates)
+        self._vitals.tell(self._models.names, idle=not self.busy)
+
+    def _run(self, planned: Sequence[Job]) -> None:
+        self._turn += 1
+        ready = [job for job in planned if self._prepare(job)]
         # Only now are the lengths of the prompts known, and with which of its models an interrupted job goes on.
         batch = self._admitted([job for job in ready if _shape(job) == _shape(ready[0])])
         for job in self._jobs.values():
             job.passes_waited = 0 if job in batch else job.passes_waited + 1
         if batch:
             self._forward(batch)
-        self._estimate(candidates)
-        self._vitals.tell(self._models.names, idle=not self.busy)
 
     def close(self) -> None:
         """Keep the state of every job that has begun, for whoever goes on with it."""
@@ -178,6 +196,7 @@ class Engine:
                 group=self._group(job),
                 rows=job.row_count,
                 forwards_left=job.forwards_left,
+                forwards=job.forwards,
                 passes_waited=job.passes_waited,
                 owner_debt=debts[job.request.owner],
                 loaded=job.model in self._models,
@@ -206,7 +225,7 @@ class Engine:
 
     def _prepare(self, job: Job) -> bool:
         """Encode a job's prompts and picture if that is still to be done; False if the job failed of it."""
-        if job.trajectory is not None and not job.trajectory.waits_for_refiner:
+        if job.is_prepared:
             return True
         if job.model not in self._models:
             self._report(job, loading=True)

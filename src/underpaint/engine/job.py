@@ -26,11 +26,18 @@ class Job:
         """Steps that will run in all passes."""
         tiles = tiles_of(request)
         self._tiles = 1 if tiles is None else len(tiles.corners)
+        self.forwards = self.steps * self._tiles
+        """Passes in all, as if its sampler were of first order."""
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether its pictures and prompts are encoded for the next pass."""
+        return self.trajectory is not None and not self.trajectory.waits_for_refiner
 
     @property
     def forwards_left(self) -> int:
         """Passes still to come; before the trajectory exists, as if its sampler were of first order."""
-        return self.steps * self._tiles if self.trajectory is None else self.trajectory.forwards_left
+        return self.forwards if self.trajectory is None else self.trajectory.forwards_left
 
     @property
     def group(self) -> tuple[object, ...]:
@@ -56,7 +63,7 @@ class Job:
         Args:
             is_there: whether there is one now, which says it of jobs that have not begun with that model.
         """
-        if self.trajectory is not None and not self.trajectory.waits_for_refiner:
+        if self.trajectory is not None and self.is_prepared:
             return self.trajectory.runs_compiled
         if deep_cache_of(self.request) is not None:
             return False

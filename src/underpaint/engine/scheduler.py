@@ -1,22 +1,25 @@
 """Which jobs share the next forward pass: a pure function over plain data.
 
-Remaining work is known exactly, so the job with the least of it leads and short jobs do not wait behind long ones. The
+Work is known exactly, so the job leads whose forwards, in all times left, are the fewest: short jobs do not wait behind
+long ones, nor behind the last passes of long ones, which lose a smaller part of their time by waiting (the policy RS of
+Wierman, Harchol-Balter and Osogami, SIGMETRICS 2005, made for time in relation to size). The
 jobs of an owner who has had more than others count as longer. One pass in `TURNS` belongs to the job that has waited
-longest, so nothing starves, and a short job loses no more than one pass in `TURNS` to it. Once the leader is chosen,
-every other job that can share its pass joins, up to the limit of rows, unless a short job would wait for long ones by
-that: on a CPU, where a pass of six rows takes three times as long as one of two, a job of four steps among such of
-fifty would gain nothing by running first.
+longest, if that is as long as it is from one such turn to the next. So nothing starves, and a short job loses a pass to
+long ones only if it takes as many itself. Once the leader is chosen, every other job that can share its pass joins, up
+to the limit of rows, unless a short job would wait for long ones by that: on a CPU, where a pass of six rows takes
+three times as long as one of two, a job of four steps among such of fifty would gain nothing by running first.
 """
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 TURNS = 4
-"""One pass in so many goes to the job that has waited longest."""
+"""One pass in so many goes to the job that has waited longest, which has to be all of the passes in between."""
 ALIKE = 3
 """A job with up to so many times the forwards of the leader may always join it."""
-DELAY = 1.0
-"""Longer ones may, as long as they keep the leader for no more than so many of its own passes in all."""
+STRETCH = 0.25
+"""Longer ones may where its passes take no more than this share longer by it."""
 LOAD_COST = 40
 """Forwards that loading a model counts as, and passes that a job waits for its model while others have work: the engine
 does not swap models for every short job."""
@@ -32,6 +35,8 @@ class Candidate:
     rows: int
     """Rows that it takes in a pass: 2 with guidance, 1 without."""
     forwards_left: int
+    forwards: int = 0
+    """In all, with those behind it; those that are left where that is more."""
     passes_waited: int = 0
     """Passes since its last one, or since its arrival."""
     owner_debt: float = 0.0
@@ -42,7 +47,8 @@ class Candidate:
     @property
     def urgency(self) -> float:
         """Forwards that it counts as; the least leads."""
-        return self.forwards_left + self.owner_debt + (0 if self.loaded else LOAD_COST)
+        forwards = math.sqrt(self.forwards_left * max(self.forwards, self.forwards_left))
+        return forwards + self.owner_debt + (0 if self.loaded else LOAD_COST)
 
 
 PassSeconds = Callable[[Hashable, int], float | None]
@@ -76,7 +82,7 @@ def plan(
     by_urgency = sorted(candidates, key=lambda candidate: candidate.urgency)
     leader = by_urgency[0]
     if turn % TURNS == 0:
-        patient = [one for one in candidates if one.loaded or one.passes_waited >= LOAD_COST]
+        patient = [one for one in candidates if one.passes_waited >= (TURNS - 1 if one.loaded else LOAD_COST)]
         leader = max(patient, key=lambda candidate: candidate.passes_waited, default=leader)
     return [one.job_id for one in fill(leader, by_urgency, row_limit(leader.group), seconds)]
 
@@ -90,15 +96,15 @@ def fill(
         if candidate is leader or candidate.group != leader.group or rows + candidate.rows > limit:
             continue
         alike = candidate.forwards_left <= ALIKE * leader.forwards_left
-        if alike or not _delays(leader, rows + candidate.rows, seconds):
+        if alike or not _stretches(leader, rows + candidate.rows, seconds):
             chosen.append(candidate)
             rows += candidate.rows
     return chosen
 
 
-def _delays(leader: Candidate, rows: int, seconds: PassSeconds) -> bool:
-    """Whether the leader would be done later by more than `DELAY`, if its passes had so many rows."""
+def _stretches(leader: Candidate, rows: int, seconds: PassSeconds) -> bool:
+    """Whether the leader's passes would take longer by more than `STRETCH`, if they had so many rows."""
     alone_s, together_s = seconds(leader.group, leader.rows), seconds(leader.group, rows)
     if alone_s is None or together_s is None:
         return False
-    return leader.forwards_left * (together_s - alone_s) > DELAY * alone_s
+    return together_s - alone_s > STRETCH * alone_s
