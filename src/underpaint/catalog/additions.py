@@ -28,8 +28,7 @@ def additional_model(
 
     Raises:
         CatalogError: it is unknown, not installed, of another category, or for another architecture or checkpoint,
-            or its file is
-            damaged or holds something else.
+            or its file is damaged or holds something else.
         DownloadFailed: it could not be fetched.
     """
     entry = catalog.resolve(air, category)

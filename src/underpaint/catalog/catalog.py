@@ -26,8 +26,7 @@ from underpaint.settings import Settings
 class Catalog:
     """Every model that a request can name.
 
-    An identifier is looked up among the aliases, then what ships with the package, then the installed
-    ones; the table
+    An identifier is looked up among the aliases, then what ships with the package, then the installed ones; the table
     of known models only serves to tell how to get a model that is not here. Safe to share between threads.
     """
 

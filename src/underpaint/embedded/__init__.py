@@ -15,10 +15,7 @@ def checkpoint_dir(version: str) -> Path:
     Raises:
         LookupError: no such version ships with this package.
     """
-    folder = CHECKPOINTS / version.replace("@", "-")
-    if folder.parent != CHECKPOINTS or not (folder / "model_index.json").is_file():
-        raise LookupError(f"no embedded model {version!r} ships with this package")
-    return folder
+    return _folder(CHECKPOINTS, version, "model_index.json")
 
 
 def addition_dir(version: str) -> Path:
@@ -30,7 +27,12 @@ def addition_dir(version: str) -> Path:
     Raises:
         LookupError: no such version ships with this package.
     """
-    folder = ADDITIONS / version.replace("@", "-")
-    if folder.parent != ADDITIONS or not (folder / "MODEL_CARD.md").is_file():
-        raise LookupError(f"no addition {version!r} ships with this package")
+    return _folder(ADDITIONS, version, "MODEL_CARD.md")
+
+
+def _folder(parent: Path, version: str, needed: str) -> Path:
+    folder = parent / version.replace("@", "-")
+    # A version that holds a slash would lead elsewhere.
+    if folder.parent != parent or not (folder / needed).is_file():
+        raise LookupError(f"nothing of version {version!r} ships with this package")
     return folder
