@@ -1,8 +1,8 @@
 """From an identifier to a model that can run, or to the reason why not."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Set
-from pathlib import Path
 
 from underpaint.catalog import search as model_search
 from underpaint.catalog.air import civitai_page, short_air
@@ -160,7 +160,7 @@ class Catalog:
                 f"{subject} is installed, but this version cannot use a ControlNet for {entry.architecture} yet"
             )
         files = entry.files
-        if files is None or (files.form != "hub" and not Path(files.location).exists()):
+        if files is None or (files.form != "hub" and not os.path.exists(files.location)):
             raise ModelNotInstalled(
                 f"{subject} is on the list of installed models, but its files are missing"
             )

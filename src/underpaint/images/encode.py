@@ -10,6 +10,7 @@ Where the parameters go, and who reads them there:
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -68,7 +69,7 @@ def encode_image(
     image = image if image.mode == "RGB" else image.convert("RGB")
     buffer = io.BytesIO()
     if format == "PNG":
-        image.save(buffer, "PNG", pnginfo=_png_text(parameters))
+        image.save(buffer, "PNG", pnginfo=_png_text(parameters), compress_level=1, compress_type=zlib.Z_RLE)
     elif format == "WEBP":
         image.save(buffer, "WEBP", quality=quality, exif=_exif_block(parameters))
     else:

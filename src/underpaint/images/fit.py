@@ -20,7 +20,8 @@ def shrink_image(image: Image.Image, *, longest_px: int) -> Image.Image:
 
 
 def fit_image(image: Image.Image, *, width_px: int, height_px: int, mode: FitMode = "stretch") -> Image.Image:
-    """Resample an RGB image to exactly `width_px` x `height_px`; the original is left as it is.
+    """Resample an RGB image to exactly `width_px` x `height_px`; the original is left as it is, and is what comes back
+    if it has that size.
 
     - "stretch" ignores the aspect ratio, as the API does by default.
     - "cover" keeps it and cuts off what does not fit, equally on both sides.
@@ -38,7 +39,7 @@ def fit_image(image: Image.Image, *, width_px: int, height_px: int, mode: FitMod
         raise ValueError(f"unknown fit mode {mode!r}: it is one of stretch, cover, contain")
     target = (width_px, height_px)
     if image.size == target:
-        return image.copy()
+        return image
     if mode == "cover":
         return image.resize(target, _LANCZOS, box=_cover_box(image.size, target))
     if mode == "contain":

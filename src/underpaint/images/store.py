@@ -107,7 +107,8 @@ class ImageStore:
         """What `delete` does, for threads."""
         key = object_key(image_uuid, extension)
         if self._folder is not None:
-            (self._folder / key).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._folder}/{key}")
             return
         with contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, key)

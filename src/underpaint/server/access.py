@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 from underpaint.permissions import ALL_SCOPES, Limits, Scope
 from underpaint.server.keys import LAST_USED_INTERVAL_S, KeyRing, KeySnapshot
@@ -26,6 +27,7 @@ SNAPSHOT_AGE_S = 1.0
 log = logging.getLogger(__name__)
 
 
+@lru_cache(maxsize=32)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address, without port, can only mean this machine."""
     name = host.strip("[]").rstrip(".").lower()

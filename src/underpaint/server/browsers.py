@@ -17,6 +17,7 @@ stop only the first way, and break every `curl -d`.
 For the pages that may, cross-origin access is allowed (CORS), because clients do run in browsers.
 """
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from underpaint.server.access import is_loopback
@@ -54,6 +55,7 @@ def why_refused(*, host: str | None, origin: str | None, public_url: str | None)
     )
 
 
+@lru_cache(maxsize=32)
 def _hostname(url: str) -> str | None:
     try:
         return urlsplit(url).hostname

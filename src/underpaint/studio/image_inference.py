@@ -6,7 +6,7 @@ fail. An accepted task belongs to the studio, not to the connection that sent it
 
 import asyncio
 import logging
-import random
+import secrets
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -224,7 +224,7 @@ class ImageInference:
         await self._disk.check(self._room.pixels * BYTES_PER_PIXEL)
         safety_check = await self.safety.wanted(task, raw)
         prepared = await self._preparation.prepare_unless_cancelled(task, caller.owner, cancellation)
-        seed = task.seed or random.SystemRandom().randrange(1, 2**_RANDOM_SEED_BITS)
+        seed = task.seed or 1 + secrets.randbelow(2**_RANDOM_SEED_BITS - 1)
         record = self._record(task, raw, caller, seed=seed)
 
         def read_and_write_down() -> tuple[Prepared, TaskRecord | None]:

@@ -1,9 +1,12 @@
 """PNG: the chunk walk (W3C PNG specification, third edition, sections 5, 7 and 11)."""
 
 import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
+
+# Inflates photos in a third of zlib's time.
+from isal import isal_zlib as zlib
 
 from underpaint.images.containers.header import ImageHeader
 from underpaint.images.limits import (
@@ -16,6 +19,7 @@ from underpaint.images.limits import (
     truncated,
 )
 
+_INFLATE_ERROR = cast("type[Exception]", zlib.error)  # which its stub takes for an exception
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -25,6 +29,8 @@ _LAST_FILTER = 4
 # The seven passes of Adam7: first column, first row, column step, row step.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _INFLATE_STEP_BYTES = 256 * 1024
+_STORED_BYTES = 0xFFFF
+"""Most bytes of a block that is not compressed."""
 _KEPT_BYTES = 4 * 2**20
 """Scanlines up to this size are kept as they were inflated, about a megapixel of them."""
 # A 32 MiB file of ordinary 8 KiB IDAT chunks has 4,096; empty chunks would make millions.
@@ -62,7 +68,7 @@ def inflate(compressed: memoryview | bytes, limit: int) -> bytes | None:
     """Decompress at most `limit` + 1 bytes, so that too long a stream can be told; None if not zlib."""
     try:
         return zlib.decompressobj().decompress(compressed, limit + 1)
-    except zlib.error:
+    except _INFLATE_ERROR:
         return None
 
 
@@ -98,7 +104,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
             kept.append(whole)
         elif kind == b"IEND":
             if pixels is not None and pixels.scanlines is not None:
-                kept.extend(_chunk(b"IDAT", zlib.compress(b"".join(pixels.scanlines), 0)))
+                kept.extend(_chunk(b"IDAT", _stored(pixels.scanlines)))
             kept.append(whole)
         elif kind == b"tRNS":
             color_key = shape.color_key(payload)
@@ -207,11 +213,15 @@ class _PixelStream:
             # Handing over bounded slices keeps the copy that zlib makes of unread input bounded, too.
             for at in range(0, len(compressed), _INFLATE_STEP_BYTES):
                 pending: bytes | memoryview = compressed[at : at + _INFLATE_STEP_BYTES]
-                while len(pending) and self._missing_bytes and not self._inflater.eof:
+                while self._missing_bytes and not self._inflater.eof:
                     step = min(self._missing_bytes[0], _INFLATE_STEP_BYTES)
-                    self._take(self._inflater.decompress(pending, step))
+                    # It may hold back what it has inflated, with nothing left to read.
+                    scanlines = self._inflater.decompress(pending, step)
+                    if not scanlines:
+                        break
+                    self._take(scanlines)
                     pending = self._inflater.unconsumed_tail
-        except zlib.error as error:
+        except _INFLATE_ERROR as error:
             raise damaged("PNG", "its pixels cannot be decompressed") from error
 
     def _take(self, scanlines: bytes) -> None:
@@ -226,9 +236,29 @@ class _PixelStream:
             del self._row_bytes[0], self._missing_bytes[0]
 
 
-def _chunk(kind: bytes, payload: bytes) -> tuple[bytes, ...]:
-    checksum = zlib.crc32(payload, zlib.crc32(kind))
-    return struct.pack(">I", len(payload)), kind, payload, struct.pack(">I", checksum)
+def _chunk(kind: bytes, payload: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """A chunk in parts, so that nothing is copied."""
+    checksum = zlib.crc32(kind)
+    for part in payload:
+        checksum = zlib.crc32(part, checksum)
+    yield struct.pack(">I", sum(map(len, payload)))
+    yield kind
+    yield from payload
+    yield struct.pack(">I", checksum)
+
+
+def _stored(parts: Iterable[bytes]) -> list[bytes | memoryview]:
+    """A zlib stream that holds data as it is (RFC 1950; RFC 1951, section 3.2.4), in parts."""
+    stream: list[bytes | memoryview] = [b"\x78\x01"]
+    checksum = zlib.adler32(b"")
+    for part in parts:
+        checksum = zlib.adler32(part, checksum)
+        view = memoryview(part)
+        for start in range(0, len(view), _STORED_BYTES):
+            block = view[start : start + _STORED_BYTES]
+            stream += [struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block]
+    stream += [struct.pack("<BHH", 1, 0, 0xFFFF), struct.pack(">I", checksum)]
+    return stream
 
 
 def _read_profile(payload: memoryview, limits: DecodeLimits) -> bytes:
@@ -263,9 +293,12 @@ def _text_size(kind: bytes, payload: memoryview, budget: int) -> int:
         start = null + 3 + len(fields[0]) + len(fields[1]) + 2
     inflater = zlib.decompressobj()
     try:
-        size += len(inflater.decompress(payload[start:], _INFLATE_STEP_BYTES))
-        while size <= budget and inflater.unconsumed_tail:
-            size += len(inflater.decompress(inflater.unconsumed_tail, _INFLATE_STEP_BYTES))
-    except zlib.error:
+        text = inflater.decompress(payload[start:], _INFLATE_STEP_BYTES)
+        while text:
+            size += len(text)
+            if size > budget:
+                break
+            text = inflater.decompress(inflater.unconsumed_tail, _INFLATE_STEP_BYTES)
+    except _INFLATE_ERROR:
         pass
     return size
