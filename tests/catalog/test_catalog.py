@@ -130,6 +130,11 @@ def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
         catalog(tmp_path).resolve(air)
 
 
+def test_the_embedded_model_is_offered_in_place_of_a_checkpoint_only(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match=r"underpaint models add nobody:1@1 FOLDER_OR_FILE$"):
+        catalog(tmp_path).resolve("nobody:1@1", "lora")
+
+
 def test_an_alias_to_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ModelNotInstalled, match=r"runware:100@1, which is to answer to my:1@1, .*is not installed"

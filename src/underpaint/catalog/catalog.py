@@ -69,7 +69,10 @@ class Catalog:
             ModelListUnreadable: the list of installed models is damaged.
         """
         target = self._targets.get(_key(air))
-        entry = self._find(short_air(air)) if target is None else self._find(target, alias=air)
+        if target is None:
+            entry = self._find(short_air(air), category)
+        else:
+            entry = self._find(target, category, alias=air)
         if entry.category != category:
             raise ModelNotRunnable(
                 f"model {entry.air} ({entry.name}) is a {entry.category}, not a {category}"
@@ -117,7 +120,7 @@ class Catalog:
                 comment = f"Alias: {target} answers to it. {entries[target].comment}".strip()
                 yield dataclasses.replace(entries[target], air=alias, comment=comment)
 
-    def _find(self, air: str, *, alias: str | None = None) -> ModelEntry:
+    def _find(self, air: str, category: Category, *, alias: str | None = None) -> ModelEntry:
         if air in ALWAYS_THERE:
             return ALWAYS_THERE[air]
         entry = self.installed.entries().get(air)
@@ -131,10 +134,10 @@ class Catalog:
             )
         known, page = KNOWN.get(air), civitai_page(air)
         if known is None and page is None:
+            instead = f". To answer it with the embedded model: --alias {air}={EMBEDDED.air}"
             raise UnknownModel(
-                f"{subject} is not installed, and nothing is known about it. "
-                f"{_how_to_install(air, known, page)}. To answer it with the embedded model: --alias "
-                f"{air}={EMBEDDED.air}"
+                f"{subject} is not installed, and nothing is known about it. {_how_to_install(air, known, page)}"
+                + (instead if category == "checkpoint" else "")
             )
         described = f" ({known.name})" if known else ""
         raise ModelNotInstalled(f"{subject}{described} is not installed. {_how_to_install(air, known, page)}")
