@@ -30,7 +30,7 @@ WARM_SWITCHES = 4
 AT_ONCE = 8
 READINGS = 5
 SETTLE_S = 0.2
-ENCODINGS_BYTES = 8 * 2**20
+ENCODINGS_BYTES = 4 * 2**20
 """Few, so that what the engine keeps of prompts and pictures is at its bound when memory is first read. How fast a
 larger bound fills is not what is asked here."""
 PROGRESS_INTERVAL_S = 20.0
