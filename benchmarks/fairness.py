@@ -150,6 +150,7 @@ def company(ours: Ours, wanted: argparse.Namespace, *, short_px: int, one_owner:
 
     def forwards(seconds: float, own_seconds: float) -> float:
         return round((seconds - own_seconds) / forward_s, 2)
+
     return {
         "long_px": wanted.size,
         "short_px": short_px,
