@@ -110,15 +110,20 @@ class PictureFiles:
                 with begin_unflushed(self._database) as connection:
                     self.forget(connection, [image_uuid for image_uuid, _ in some])
 
+    async def try_to_write(self) -> bool:
+        """Write behind, in a thread; whether that could be done. If not, the log says why, and nothing is lost."""
+        try:
+            await asyncio.to_thread(self.write_behind)
+        except Exception:
+            log.exception("pictures could not be written as files; that is tried again later")
+            return False
+        return True
+
     async def keep_writing(self) -> None:
         """Write behind, again and again, until cancelled."""
         while True:
-            try:
-                await asyncio.to_thread(self.write_behind)
-                await asyncio.sleep(WRITE_BEHIND_S)
-            except Exception:
-                log.exception("pictures could not be written as files; trying again later")
-                await asyncio.sleep(RETRY_S)
+            written = await self.try_to_write()
+            await asyncio.sleep(WRITE_BEHIND_S if written else RETRY_S)
 
     def _unwritten(self, image_uuid: str) -> bytes | None:
         """A file that is in the database."""

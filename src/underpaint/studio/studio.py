@@ -189,13 +189,12 @@ class Studio:
         await self._preprocessors.stop()
         await self._engine.stop()
         await self._inference.work.settle()
-        try:
-            await asyncio.to_thread(self._pictures.files.write_behind)
-        except Exception:
-            log.exception("pictures could not be written as files; that is done after the next start")
+        await self._pictures.files.try_to_write()
 
     async def resume(self) -> None:
         """Go on with what the last run of the server left unfinished."""
+        # A power cut may have left files damaged that are whole in the database: nobody shall read those.
+        await self._pictures.files.try_to_write()
         await asyncio.to_thread(self._model_uploads.remove_partial)
         await self._inference.safety.look_ahead()
         await self._inference.resume()
