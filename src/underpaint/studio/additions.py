@@ -112,7 +112,7 @@ class Additions:
         for index, adapter in enumerate(adapters):
             asked = adapter.asked
             read = [
-                await self._pictures.read_as(
+                await self._pictures.incoming.read_as(
                     guide, _guide, parameter=_guide_place(index, number, len(asked.guide_images)), owner=owner
                 )
                 for number, guide in enumerate(asked.guide_images)
@@ -155,7 +155,7 @@ class Additions:
         """What the engine is told of ControlNets, and the files of their maps."""
         controls, files = [], []
         for index, found in enumerate(controllers):
-            map, file = await self._pictures.read_as(
+            map, file = await self._pictures.incoming.read_as(
                 found.asked.guide_image,
                 lambda image: fitted_map(image, task),
                 parameter=f"controlNet[{index}].guideImage",

@@ -27,7 +27,7 @@ class InputImages:
         reference = task.input_image.strip().lower()
         if not IMAGE_UUID.fullmatch(reference):
             await self._disk.check(0)
-            image = await self._pictures.read(task.input_image, parameter="inputImage", owner=owner)
+            image = await self._pictures.incoming.read(task.input_image, parameter="inputImage", owner=owner)
             data = await asyncio.to_thread(encode_image, image, format="PNG")
             await self._disk.check(len(data))
             reference = await self._pictures.keep(

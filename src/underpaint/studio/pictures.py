@@ -1,4 +1,4 @@
-"""Stored pictures: what there is, whose it is and for how long; and pictures on their way in.
+"""Stored pictures: what there is, whose it is and for how long.
 
 Uploads and results are one name space of UUIDs, so the result of one task is the seed image of the next.
 """
@@ -8,45 +8,24 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeVar
 
-from PIL import Image
 from sqlalchemy import Engine
 
 from underpaint.images import (
     EXTENSIONS,
     MEDIA_TYPES,
-    SEED_FORMATS,
     DecodeLimits,
     Fetcher,
-    FetchFailed,
-    FetchRefused,
-    ImageFormat,
     ImageNotFound,
-    ImageRejected,
     ImageStore,
-    InlineImage,
-    InvalidImageReference,
-    RemoteImage,
-    StoredImage,
-    decode_image,
-    parse_image_reference,
 )
 from underpaint.prepared import Statement
+from underpaint.studio.incoming import IncomingPictures
 from underpaint.studio.links import Links
 from underpaint.studio.picture_files import PictureFiles
 from underpaint.studio.picture_records import Kind, PictureRecord, PictureRecords, new_record
-from underpaint.wire import TaskError
-from underpaint.wire.errors import parameter_code
-
-Made = TypeVar("Made")
-
-SHORT_REFERENCE = 8192
-"""Characters up to which a reference is read at once: UUIDs and URLs are shorter."""
-DECODES_AT_ONCE = 4
-"""Bounds the memory of decoding: each may take the whole pixel budget."""
 
 RENEW_S = 60.0
 """An upload that is used again within this time is not noted again."""
@@ -66,18 +45,6 @@ class OpenedImage:
     created_s: float
     left_s: float | None = None
     """For so long the link leads to it; None for as long as there is the picture."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureSource:
-    """A picture that a task refers to, of which nothing has to be fetched any more."""
-
-    reference: str
-    parameter: str
-    owner: str
-    formats: Collection[ImageFormat]
-    fetched: bytes | None
-    """Its file, if it came by URL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,12 +85,12 @@ class Pictures:
         """The way out, for pictures by URL and for whatever else is asked for or sent."""
         self.links = links or Links()
         """Where pictures can be fetched."""
-        self._limits = limits
         self._upload_ttl_s = upload_ttl_s
         self._share = share
         self._used_bytes: int | None = None
         self._counting = threading.Lock()
-        self._decodes = asyncio.Semaphore(DECODES_AT_ONCE)
+        self.incoming = IncomingPictures(fetcher=fetcher, limits=limits, stored=self._file_for)
+        """The way in, for those that tasks bring or refer to."""
 
     async def used_bytes(self) -> int:
         """Bytes of all files. Counted once, then kept up with: nobody else writes here."""
@@ -132,85 +99,6 @@ class Pictures:
             if self._used_bytes is None:
                 self._used_bytes = counted
         return self._used_bytes
-
-    async def read(
-        self,
-        reference: str,
-        *,
-        parameter: str,
-        owner: str,
-        formats: Collection[ImageFormat] = SEED_FORMATS,
-    ) -> Image.Image:
-        """The picture that a task refers to by UUID, data URI, base64 or URL: upright, RGB, sRGB.
-
-        Args:
-            reference: as the task has it.
-            parameter: where in the task it stands, for errors.
-            owner: who asks; pictures of others do not exist for it, unless they are shared.
-            formats: file formats that are taken.
-
-        Raises:
-            TaskError: there is no such picture, it cannot be fetched, or it is not acceptable.
-        """
-        image, _ = await self.read_as(
-            reference, lambda image: image, parameter=parameter, owner=owner, formats=formats
-        )
-        return image
-
-    async def read_as(
-        self,
-        reference: str,
-        make: Callable[[Image.Image], Made],
-        *,
-        parameter: str,
-        owner: str,
-        formats: Collection[ImageFormat] = SEED_FORMATS,
-    ) -> tuple[Made, bytes]:
-        """What `make` makes of a picture that `read` reads, in the same thread, and the file as it came."""
-        source = await self.locate(reference, parameter=parameter, owner=owner, formats=formats)
-
-        def read_and_make() -> tuple[Made, bytes]:
-            image, data = self.read_blocking(source)
-            return make(image), data
-
-        return await self.in_thread(read_and_make)
-
-    async def locate(
-        self,
-        reference: str,
-        *,
-        parameter: str,
-        owner: str,
-        formats: Collection[ImageFormat] = SEED_FORMATS,
-    ) -> PictureSource:
-        """The first half of `read`, with the same arguments: what has to be fetched is. Raises `TaskError`."""
-        fetched = None
-        try:
-            # What is longer is base64, which is read in the thread that decodes it.
-            if len(reference) <= SHORT_REFERENCE:
-                parsed = parse_image_reference(reference)
-                if isinstance(parsed, RemoteImage):
-                    fetched = await self.fetcher.fetch(parsed.url)
-        except (InvalidImageReference, FetchRefused) as refusal:
-            raise _unacceptable(parameter, refusal) from None
-        except FetchFailed as failure:
-            raise TaskError("downloadFailed", f"'{parameter}': {failure}", parameter=parameter) from None
-        return PictureSource(
-            reference=reference, parameter=parameter, owner=owner, formats=formats, fetched=fetched
-        )
-
-    def read_blocking(self, source: PictureSource) -> tuple[Image.Image, bytes]:
-        """The other half, for `in_thread`: the picture, and its file as it came. Raises `TaskError`."""
-        try:
-            data = self._bytes_of(source) if source.fetched is None else source.fetched
-            return decode_image(data, limits=self._limits, formats=source.formats), data
-        except (InvalidImageReference, ImageRejected) as refusal:
-            raise _unacceptable(source.parameter, refusal) from None
-
-    async def in_thread(self, call: Callable[[], Made]) -> Made:
-        """What a call that decodes pictures gives, made in a thread, when few enough are being decoded."""
-        async with self._decodes:
-            return await asyncio.to_thread(call)
 
     async def keep(
         self,
@@ -355,30 +243,6 @@ class Pictures:
                 if name[:36] not in known:
                     await self._store.remove_file(name)
 
-    def _bytes_of(self, source: PictureSource) -> bytes:
-        """The file of a picture that was not fetched. Blocks."""
-        parameter = source.parameter
-        code = parameter_code("invalid", parameter)
-        match parse_image_reference(source.reference):
-            case InlineImage(data=data):
-                return data
-            case RemoteImage():
-                raise TaskError(
-                    code,
-                    f"'{parameter}': a URL may have {SHORT_REFERENCE} characters at most.",
-                    parameter=parameter,
-                )
-            case StoredImage(uuid=image_uuid):
-                stored = self._use(image_uuid, source.owner)
-                if stored is not None:
-                    with contextlib.suppress(ImageNotFound):
-                        return self.files.get(stored.image_uuid, stored.extension)
-                raise TaskError(
-                    code,
-                    f"'{parameter}': there is no image {image_uuid}; it may have expired or been deleted.",
-                    parameter=parameter,
-                )
-
     async def _remove(self, stored: PictureRecord) -> None:
         # The record first: a file without a record is only wasted space, a record without a file is an error.
         await asyncio.to_thread(self._records.forget, stored.image_uuid)
@@ -391,22 +255,17 @@ class Pictures:
             if self._used_bytes is not None:
                 self._used_bytes += more_bytes
 
-    def _use(self, image_uuid: str, owner: str) -> PictureRecord | None:
-        """A stored picture; an upload is kept for its full time from this use on, to within `RENEW_S`."""
+    def _file_for(self, image_uuid: str, owner: str) -> bytes | None:
+        """The file of a stored picture, for a task of that owner; an upload is kept for its full time from this use on,
+        to within `RENEW_S`.
+        """
         stored = self._records.find(image_uuid)
-        if stored is not None and stored.owner != owner and not self._share:
+        if stored is None or (stored.owner != owner and not self._share):
             return None
-        if stored is not None and stored.kind == "upload":
+        if stored.kind == "upload":
             expires_s = time.time() + self._upload_ttl_s
             if stored.expires_s < expires_s - min(RENEW_S, self._upload_ttl_s / 10):
                 self._records.keep_until(image_uuid, expires_s)
-        return stored
-
-
-def _unacceptable(parameter: str, refusal: Exception) -> TaskError:
-    return TaskError(
-        parameter_code("invalid", parameter),
-        f"'{parameter}': {refusal}",
-        parameter=parameter,
-        type="string",
-    )
+        with contextlib.suppress(ImageNotFound):
+            return self.files.get(stored.image_uuid, stored.extension)
+        return None

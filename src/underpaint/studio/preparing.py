@@ -10,9 +10,10 @@ from underpaint.engine.messages import Addition, Control, Embedding, ImagePrompt
 from underpaint.studio.additions import Additions
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.fitting import fitted_mask, fitted_picture, outpaint_mask
+from underpaint.studio.incoming import PictureSource
 from underpaint.studio.lookups import checkpoint, files_of
 from underpaint.studio.model_checks import check_model_can
-from underpaint.studio.pictures import Pictures, PictureSource
+from underpaint.studio.pictures import Pictures
 from underpaint.studio.reference_images import read_references, with_size
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES, model_reference
 from underpaint.wire import ImageInferenceTask, TaskError
@@ -72,11 +73,11 @@ class Preparation:
 
     def with_seed(self, prepared: Prepared) -> Prepared:
         """What `prepare` gave, with its seed image: it is read apart, so that the thread that reads it can go on with
-        what comes next. For `Pictures.in_thread`. Raises `TaskError`.
+        what comes next. For `IncomingPictures.in_thread`. Raises `TaskError`.
         """
         if prepared.seed is None:
             return prepared
-        image, seed_file = self._pictures.read_blocking(prepared.seed)
+        image, seed_file = self._pictures.incoming.read_blocking(prepared.seed)
         return replace(prepared, picture=fitted_picture(image, prepared.task), seed_file=seed_file)
 
     async def prepare(self, task: ImageInferenceTask, owner: str) -> Prepared:
@@ -94,10 +95,10 @@ class Preparation:
         controllers = await self._additions.controlnets(task, entry, steps=steps)
         seed = None
         if task.seed_image is not None:
-            seed = await self._pictures.locate(task.seed_image, parameter="seedImage", owner=owner)
+            seed = await self._pictures.incoming.locate(task.seed_image, parameter="seedImage", owner=owner)
         mask = None
         if task.mask_image is not None:
-            drawn = await self._pictures.read(task.mask_image, parameter="maskImage", owner=owner)
+            drawn = await self._pictures.incoming.read(task.mask_image, parameter="maskImage", owner=owner)
             mask = await asyncio.to_thread(fitted_mask, drawn, task)
         elif task.outpaint is not None:
             mask = await asyncio.to_thread(outpaint_mask, task, task.outpaint)

@@ -39,7 +39,7 @@ class Preprocessing:
             raise TaskError(
                 "modelNotReady", str(missing), parameter="preProcessorType", type="string"
             ) from None
-        picture, _ = await self._pictures.read_as(
+        picture, _ = await self._pictures.incoming.read_as(
             task.input_image, lambda image: _fitted(image, task), parameter="inputImage", owner=owner
         )
         return PreprocessRequest(

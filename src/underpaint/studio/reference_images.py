@@ -18,7 +18,7 @@ async def read_references(
 ) -> tuple[tuple[Picture, ...], tuple[bytes, ...]]:
     """Reference images for the engine, and their files as they came. Raises `TaskError`."""
     read = [
-        await pictures.read_as(
+        await pictures.incoming.read_as(
             each,
             lambda image: reference_picture(image, entry),
             parameter=f"referenceImages[{index}]",

@@ -50,7 +50,7 @@ class Uploads:
 
     async def _store(self, reference: str, parameter: str, caller: Caller) -> tuple[str, str]:
         await self._disk.check(0)
-        image = await self._pictures.read(
+        image = await self._pictures.incoming.read(
             reference, parameter=parameter, owner=caller.owner, formats=UPLOAD_FORMATS
         )
         data, size = await asyncio.to_thread(_encode, image)

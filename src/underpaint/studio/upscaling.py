@@ -29,7 +29,7 @@ class Upscaling:
 
     async def as_inference(self, task: UpscaleTask, owner: str) -> UpscaleInference:
         """What to do for a task whose picture is known by its UUID. Raises `TaskError`."""
-        image = await self._pictures.read(task.input_image, parameter="inputImage", owner=owner)
+        image = await self._pictures.incoming.read(task.input_image, parameter="inputImage", owner=owner)
         return inference_of(task, image)
 
 
