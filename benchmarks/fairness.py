@@ -13,8 +13,8 @@ as asks for a stated share of it: what they take alone, by passes or by the cloc
 what the long ones take alone. What long jobs lose beyond that is the scheduler's doing.
 
 Runs of the long jobs alone and of the short one alone are between runs of all together: what else the machine does
-weighs on all. By the clock the 95th percentile among others is compared with the 95th percentile alone, since a job
-alone has such moments, too; over the median alone it stands beside it. Every job brings a picture and a prompt of its
+weighs on all. By the clock the 95th percentile is told over the median alone; over the 95th percentile alone, which
+has the machine's bad moments, too, it stands beside it. Every job brings a picture and a prompt of its
 own, which are encoded in its time. Each counts as it came out: there is no median over tries.
 """
 
@@ -165,8 +165,8 @@ def company(ours: Ours, wanted: argparse.Namespace, *, short_px: int, one_owner:
         "long_forward_seconds": round(forward_s, 4),
         "short_p95_extra_forwards": {
             "by_passes": round(p95(extra_passes), 2),
-            "by_seconds": forwards(p95(among_s), p95(alone_s)),
-            "by_seconds_over_median_alone": forwards(p95(among_s), statistics.median(alone_s)),
+            "by_seconds": forwards(p95(among_s), statistics.median(alone_s)),
+            "by_seconds_over_p95_alone": forwards(p95(among_s), p95(alone_s)),
         },
         "short_median_extra_forwards": {
             "by_passes": round(statistics.median(extra_passes), 2),

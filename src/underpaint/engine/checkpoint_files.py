@@ -16,14 +16,9 @@ def checkpoint_name(owner: str, task_uuid: str, position: int) -> str:
     return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
 
 
-def checkpoint_file(name: str) -> str:
-    """The file that the checkpoint of that name is in."""
-    return f"{name}{CHECKPOINT_SUFFIX}"
-
-
 def checkpoint_path(folder: Path, name: str) -> Path:
-    """Where that is."""
-    return folder / checkpoint_file(name)
+    """Where the checkpoint of that name is."""
+    return folder / f"{name}{CHECKPOINT_SUFFIX}"
 
 
 def checkpoints_bytes(folder: Path) -> int:
@@ -40,12 +35,12 @@ def remove_checkpoints(folder: Path, names: Iterable[str]) -> None:
     """Remove those of that name that there are."""
     for name in names:
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(folder, checkpoint_file(name)))
+            checkpoint_path(folder, name).unlink()
 
 
 def remove_stray_checkpoints(folder: Path, *, except_names: Collection[str], age_s: float) -> None:
     """Remove what nothing needs: files older than `age_s` of no job of those names, also those that are half there."""
-    kept = {checkpoint_file(name) for name in except_names}
+    kept = {f"{name}{CHECKPOINT_SUFFIX}" for name in except_names}
     before_s = time.time() - age_s
     if not folder.is_dir():
         return

@@ -27,6 +27,7 @@ SNAPSHOT_AGE_S = 1.0
 log = logging.getLogger(__name__)
 
 
+# Every request of a keyless server has the same name or two. Few are kept: whoever sends one chooses its length.
 @lru_cache(maxsize=32)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address, without port, can only mean this machine."""

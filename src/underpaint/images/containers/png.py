@@ -19,7 +19,8 @@ from underpaint.images.limits import (
     truncated,
 )
 
-_INFLATE_ERROR = cast("type[Exception]", zlib.error)  # which its stub takes for an exception
+# Its stub declares an exception in place of a class of them.
+_INFLATE_ERROR = cast("type[Exception]", zlib.error)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
