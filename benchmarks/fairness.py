@@ -13,9 +13,9 @@ as asks for a stated share of it: what they take alone, by passes or by the cloc
 what the long ones take alone. What long jobs lose beyond that is the scheduler's doing.
 
 Runs of the long jobs alone and of the short one alone are between runs of all together: what else the machine does
-weighs on all. By the clock the 95th percentile is told over the median alone; over the 95th percentile alone, which
-has the machine's bad moments, too, it stands beside it. Every job brings a picture and a prompt of its
-own, which are encoded in its time. Each counts as it came out: there is no median over tries.
+weighs on all. By the clock the 95th percentile is told over the median alone; over the 95th percentile alone, which has
+the machine's bad moments, too, it stands beside it. Every job brings a picture and a prompt of its own, which are
+encoded in its time. Each counts as it came out: there is no median over tries.
 """
 
 import argparse

@@ -9,8 +9,8 @@ first byte of a request to the last of its answer. Every request brings another 
 that was kept from that helps. Beside it stand the same requests with encoding, and encoding itself.
 
 Requests are sent in rounds, all kinds in turns, and the median over the medians of rounds counts. What else a machine
-does makes requests slower and never faster, so the quietest round stands beside it. The processor time of the server's process is
-all that it used divided by the requests, with what it does when they are answered.
+does makes requests slower and never faster, so the quietest round stands beside it. The processor time of the server's
+process is all that it used divided by the requests, with what it does when they are answered.
 """
 
 import argparse
