@@ -48,6 +48,13 @@ class Driven:
         while self.engine.busy:
             self.engine.tick()
 
+    def run_passes(self, count: int) -> None:
+        """Run so many forward passes, and what has to be encoded before them."""
+        wanted = self.engine.passes + count
+        while self.engine.passes < wanted:
+            assert self.engine.busy, "there are jobs that they can be of"
+            self.engine.tick()
+
     def finish_beside_a_cancelled_job(self, kept: JobRequest, given_up: JobRequest, *, after: int) -> int:
         """Run two jobs, cancel the other one after some passes, and run the one that is kept to its end.
 
@@ -55,14 +62,13 @@ class Driven:
             Passes that were run from then on.
         """
         self.engine.submit([given_up, kept])
-        before = self.engine.passes
-        while self.engine.passes - before < after:
-            self.engine.tick()
+        self.run_passes(after)
         self.engine.cancel([given_up.job_id])
         assert self.failed(given_up.job_id).code == "cancelled"
+        before = self.engine.passes
         while self.engine.busy:
             self.engine.tick()
-        return self.engine.passes - before - after
+        return self.engine.passes - before
 
     def picture(self, job_id: str) -> Picture:
         return self.finished(job_id).picture
@@ -83,6 +89,11 @@ class Driven:
             event for event in self.events if isinstance(event, (Finished, Failed)) and event.job_id == job_id
         )
         return outcome
+
+    @property
+    def ended(self) -> list[str]:
+        """Jobs that ended, in that order."""
+        return [event.job_id for event in self.events if isinstance(event, (Finished, Failed))]
 
     def progress(self, job_id: str) -> list[Progress]:
         return [event for event in self.events if isinstance(event, Progress) and event.job_id == job_id]

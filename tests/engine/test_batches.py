@@ -130,7 +130,7 @@ def test_jobs_that_join_midway_change_nothing(sd1_checkpoint: Path, photo: Pictu
     driven, alone = Driven(), Driven()
     driven.engine.submit([first])
     for request in later:
-        driven.engine.tick()
+        driven.run_passes(1)
         driven.engine.submit([request])
     while driven.engine.busy:
         driven.engine.tick()

@@ -211,7 +211,7 @@ def test_what_was_dropped_is_loaded_again_for_a_job_that_waited(
     job = job_request("long", sd1_checkpoint, controls=controls[:1], steps=8)
     undisturbed.finish(job)
     driven.engine.submit([job])
-    driven.engine.tick()
+    driven.run_passes(1)
     driven.engine._models.get(job_request("any", sd2_checkpoint).model)
     assert len(driven.engine._models._sizes) == 1, "a job that waits holds none"
     while driven.engine.busy:
@@ -274,8 +274,7 @@ def test_an_interrupted_job_goes_on(
     whole, begun = Driven(), Driven(checkpoints=tmp_path)
     whole.finish(job)
     begun.engine.submit([job])
-    for _ in range(3):
-        begun.engine.tick()
+    begun.run_passes(3)
     begun.engine.close()
     resumed = Driven(checkpoints=tmp_path)
     resumed.finish(job)
@@ -300,8 +299,7 @@ def test_a_checkpoint_of_other_controls_is_not_used(
     job = job_request("job", sd1_checkpoint, controls=controls[:1], steps=8, checkpoint="owner-task-0")
     begun = Driven(checkpoints=tmp_path)
     begun.engine.submit([job])
-    for _ in range(3):
-        begun.engine.tick()
+    begun.run_passes(3)
     begun.engine.close()
     resumed = Driven(checkpoints=tmp_path)
     resumed.finish(replace(job, controls=(replace(controls[0], **change),)))

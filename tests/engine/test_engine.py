@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from underpaint.diffusion.family import Row
+from underpaint.diffusion.family import Family, Row
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine.engine import Engine
 from underpaint.engine.job import Job
 from underpaint.engine.messages import (
     EngineOptions,
     Failed,
-    Finished,
     ModelReference,
     Picture,
     Progress,
     RequestPart,
 )
+from underpaint.engine.trajectory import Trajectory
 from underpaint.engine.weights import weights_bytes
 
 from .driving import Driven, job_request, worst_difference
@@ -88,16 +88,13 @@ def test_progress_counts_up_to_the_number_of_steps(
 def test_a_cancelled_job_ends_and_the_others_go_on(sd1_checkpoint: Path) -> None:
     driven = Driven()
     driven.engine.submit([job_request("given up", sd1_checkpoint), job_request("kept", sd1_checkpoint)])
-    while not driven.engine.passes:
-        driven.engine.tick()
+    driven.run_passes(1)
     driven.engine.cancel(["given up", "unknown"])
-    ticks = 0
     while driven.engine.busy:
         driven.engine.tick()
-        ticks += 1
     assert driven.failed("given up").code == "cancelled"
     assert driven.finished("kept").steps_run == 4
-    assert ticks == 3
+    assert driven.engine.passes == 4
     driven.engine.cancel(["given up", "kept"])
     assert len([event for event in driven.events if isinstance(event, Failed)]) == 1
 
@@ -114,7 +111,7 @@ def test_cancelling_frees_the_engine_within_one_forward_and_leaves_a_neighbour_i
     assert worst_difference(driven.picture("kept"), alone.picture("kept")) <= 1
     # With nothing beside it, there is nothing left to do at once.
     driven.engine.submit([replace(given_up, job_id="only")])
-    driven.engine.tick()
+    driven.run_passes(1)
     driven.engine.cancel(["only"])
     assert not driven.engine.busy
 
@@ -291,11 +288,9 @@ def test_a_model_that_cannot_be_preloaded_holds_nothing_up(sd1_checkpoint: Path,
 def test_a_short_job_overtakes_a_long_one(sd1_checkpoint: Path) -> None:
     driven = Driven(max_rows=2)
     driven.engine.submit([job_request("long", sd1_checkpoint, steps=30)])
-    for _ in range(3):
-        driven.engine.tick()
+    driven.run_passes(3)
     driven.finish(job_request("short", sd1_checkpoint, steps=2))
-    ended = [event.job_id for event in driven.events if isinstance(event, Finished)]
-    assert ended == ["short", "long"]
+    assert driven.ended == ["short", "long"]
 
 
 def test_a_short_job_goes_before_long_ones_that_begin_together(
@@ -305,10 +300,9 @@ def test_a_short_job_goes_before_long_ones_that_begin_together(
     begun: list[str] = []
     prepare = Engine._prepare
 
-    def noting(engine: Engine, job: Job) -> bool:
-        if not job.is_prepared:
-            begun.append(job.request.job_id)
-        return prepare(engine, job)
+    def noting(engine: Engine, job: Job) -> None:
+        begun.append(job.request.job_id)
+        prepare(engine, job)
 
     monkeypatch.setattr(Engine, "_prepare", noting)
     driven = Driven(max_rows=6)
@@ -319,6 +313,48 @@ def test_a_short_job_goes_before_long_ones_that_begin_together(
     assert not driven.engine.passes
     driven.finish(job_request("short", sd1_checkpoint, steps=2, width_px=96, height_px=48))
     assert begun == ["long 0", "short", "long 1", "long 2"]
+
+
+def test_a_short_job_goes_before_the_decoding_of_long_ones(sd1_checkpoint: Path) -> None:
+    """Their passes are all behind them, and one is decoded when it comes."""
+    driven = Driven(max_rows=4)
+    long = [job_request(f"long {number}", sd1_checkpoint, steps=30, seed=number) for number in range(2)]
+    driven.engine.submit(long)
+    driven.run_passes(30)
+    assert not driven.ended
+    driven.engine.tick()
+    assert driven.ended == ["long 0"]
+    driven.finish(job_request("short", sd1_checkpoint, steps=2, width_px=96, height_px=48))
+    assert driven.ended == ["long 0", "short", "long 1"]
+
+
+def test_a_model_that_was_dropped_before_a_picture_was_decoded_is_loaded_again(
+    sd1_checkpoint: Path, sd2_checkpoint: Path
+) -> None:
+    driven, undisturbed = Driven(models_bytes=0), Driven()
+    job = job_request("job", sd1_checkpoint)
+    undisturbed.finish(job)
+    driven.engine.submit([job])
+    driven.run_passes(4)
+    driven.engine.model(job_request("any", sd2_checkpoint).model)
+    driven.engine.tick()
+    assert driven.picture("job").tobytes() == undisturbed.picture("job").tobytes()
+
+
+def test_a_picture_that_cannot_be_decoded_fails_its_job_alone(
+    sd1_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint = Trajectory.paint
+
+    def failing_once(trajectory: Trajectory, model: Family) -> Picture:
+        monkeypatch.setattr(Trajectory, "paint", paint)
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Trajectory, "paint", failing_once)
+    driven = Driven()
+    driven.finish(job_request("first", sd1_checkpoint), job_request("second", sd1_checkpoint, seed=2))
+    assert driven.failed("first").code == "outOfMemory"
+    assert driven.finished("second").steps_run == 4
 
 
 def test_an_engine_without_jobs_has_nothing_to_do() -> None:

@@ -91,7 +91,7 @@ def test_jobs_under_way_stay_in_pytorch_and_later_ones_run_compiled(
     eager, driven = Driven(), compiled_engine(tmp_path)
     eager.finish(*unlike_jobs(folder, photo))
     driven.engine.submit([job_request("first", folder, steps=10)])
-    driven.engine.tick()
+    driven.run_passes(1)
     wait_for_openvino(driven)
     # What comes next need not make it again.
     shutil.copytree(tmp_path, compiled, dirs_exist_ok=True)
@@ -153,8 +153,7 @@ def test_a_job_goes_on_from_its_checkpoint_in_what_it_began_with(
         }
         first = Driven(executor=began, compiled=compiled, **options)
         first.engine.submit([request])
-        for _ in range(3):
-            first.engine.tick()
+        first.run_passes(3)
         first.engine.close()
         second = Driven(executor=goes_on, compiled=compiled, **options)
         second.finish(request)
@@ -217,7 +216,7 @@ def test_where_memory_is_short_other_models_stay_and_pytorch_runs(
     driven.finish(job_request("job", folder))
     assert driven.finished("job").executor == "openvino"
     driven.engine.submit([job_request("under way", folder)])
-    driven.engine.tick()
+    driven.run_passes(1)
     driven.engine.model(other.model)
     driven.finish(other)
     assert len(driven.engine._models.names) == 2

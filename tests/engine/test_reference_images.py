@@ -97,8 +97,7 @@ def test_an_interrupted_job_goes_on_to_the_same_picture(
     whole.finish(replace(request, checkpoint=None))
     first = Driven(checkpoints=tmp_path, checkpoint_interval_s=0.0)
     first.engine.submit([request])
-    first.engine.tick()
-    first.engine.tick()
+    first.run_passes(2)
     first.engine.close()
     passes.clear()
     second = Driven(checkpoints=tmp_path)
@@ -109,7 +108,7 @@ def test_an_interrupted_job_goes_on_to_the_same_picture(
     # The checkpoint of a job with other references is none for this one.
     first = Driven(checkpoints=tmp_path, checkpoint_interval_s=0.0)
     first.engine.submit([request])
-    first.engine.tick()
+    first.run_passes(1)
     first.engine.close()
     passes.clear()
     Driven(checkpoints=tmp_path).finish(replace(request, reference_pictures=(SQUARE, 255 - WIDE)))

@@ -100,8 +100,7 @@ def test_a_job_that_is_interrupted_goes_on_in_either_model(
     request = ask("only", 2, scheduler=scheduler, checkpoint="name")
     begun, goes_on, alone = Driven(**options), Driven(**options), Driven(strict_rows=4)
     begun.engine.submit([request])
-    for _ in range(after):
-        begun.engine.tick()
+    begun.run_passes(after)
     begun.engine.close()
     goes_on.finish(request, ask("another", seed=8))
     alone.finish(request)

@@ -40,13 +40,15 @@ def crowds(draw: st.DrawFn) -> list[Candidate]:
     crowd = []
     for number in range(draw(st.integers(0, 12))):
         group = draw(st.sampled_from("abc"))
+        decodes = draw(st.sampled_from([False, False, False, True]))
         crowd.append(
             Candidate(
                 job_id=f"job {number}",
                 group=group,
                 rows=draw(st.integers(1, 2)),
-                forwards_left=draw(st.integers(1, 100)),
+                forwards_left=1 if decodes else draw(st.integers(1, 100)),
                 forwards=draw(st.integers(0, 100)),
+                decodes=decodes,
                 passes_waited=draw(st.integers(0, 500)),
                 owner_debt=draw(st.floats(0, 50)),
                 loaded=loaded[group],
@@ -78,8 +80,17 @@ def test_no_place_is_left_empty_that_a_job_of_the_group_could_take(
     chosen = choose(crowd, max_rows=max_rows, turn=turn)
     known = {one.job_id: one for one in crowd}
     free = max_rows - sum(known[job_id].rows for job_id in chosen)
-    left_out = [one for one in crowd if chosen and one.job_id not in chosen]
+    if not chosen or known[chosen[0]].decodes:
+        return
+    left_out = [one for one in crowd if one.job_id not in chosen and not one.decodes]
     assert not [one for one in left_out if one.group == known[chosen[0]].group and one.rows <= free]
+
+
+@given(crowd=CROWDS, max_rows=st.integers(1, 10), turn=TURN)
+def test_a_picture_is_decoded_by_itself(crowd: list[Candidate], max_rows: int, turn: int) -> None:
+    chosen = choose(crowd, max_rows=max_rows, turn=turn)
+    decoding = {one.job_id for one in crowd if one.decodes}
+    assert len(chosen) <= 1 or not decoding.intersection(chosen)
 
 
 @given(crowd=CROWDS, turn=TURN)
@@ -103,6 +114,19 @@ def test_a_short_job_goes_before_the_last_passes_of_a_long_one_and_not_of_one_li
     assert choose([replace(long, forwards=6), short]) == ["long"]
     # A sampler of second order has more passes than steps.
     assert choose([replace(long, forwards_left=3, forwards=2), short]) == ["long"]
+
+
+def test_a_short_job_goes_before_the_decoding_of_a_long_one_and_is_decoded_itself() -> None:
+    crowd = [
+        candidate("long", forwards_left=1, forwards=51, decodes=True),
+        candidate("short", forwards_left=5, forwards=5),
+    ]
+    assert choose(crowd) == ["short"]
+    crowd[1] = replace(crowd[1], forwards_left=1, decodes=True)
+    assert choose(crowd) == ["short"]
+    # It is done before the next long job's pass, and not behind all that come.
+    crowd[1] = candidate("next", forwards_left=51, forwards=51)
+    assert choose(crowd) == ["long"]
 
 
 def test_a_job_that_needs_more_rows_than_there_are_runs_alone() -> None:
@@ -163,7 +187,7 @@ def test_whoever_leads_is_done_hardly_later_for_longer_company(
         if one.job_id == job_id
     ]
     for leader, *company in [chosen] if chosen else []:
-        longer = sum(one.rows for one in company if one.forwards_left > ALIKE * leader.forwards_left)
+        longer = sum(one.rows for one in company if one.size > ALIKE * leader.size)
         assert longer <= STRETCH * leader.rows
 
 

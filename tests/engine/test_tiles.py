@@ -53,12 +53,8 @@ def test_strict_pictures_are_the_same_to_the_byte(sd1_checkpoint: Path, large: P
 def test_work_is_counted_in_tiles_and_progress_in_steps(sd1_checkpoint: Path, large: Picture) -> None:
     driven = Driven()
     request = tiled(sd1_checkpoint, large)
-    driven.engine.submit([request])
-    ticks = 0
-    while driven.engine.busy:
-        driven.engine.tick()
-        ticks += 1
-    assert ticks == 2 * 9
+    driven.finish(request)
+    assert driven.engine.passes == 2 * 9
     steps = [event.step for event in driven.progress("tiled")]
     assert steps == sorted(steps)
     assert set(steps) == {0, 1, 2}

@@ -151,8 +151,8 @@ class Engine:
         return self._turn
 
     def tick(self) -> None:
-        """Run one forward pass for the jobs that the scheduler picks. Where several of them have to begin for that, one
-        begins, and no more: a shorter job that comes meanwhile need not wait until the pictures of all are encoded.
+        """Do one thing for the jobs that the scheduler picks: encode what one of them begins with, run a forward pass,
+        or decode a picture. A shorter job that comes meanwhile waits for no more than that.
         """
         candidates = self._candidates()
         planned = plan(
@@ -162,19 +162,19 @@ class Engine:
             seconds=self._passes.judged_seconds,
         )
         jobs = [self._jobs[job_id] for job_id in planned]
-        beginning = [job for job in jobs if not job.is_prepared]
-        if len(beginning) > 1:
-            self._prepare(beginning[0])
-        else:
+        if beginning := next((job for job in jobs if not job.is_prepared), None):
+            self._prepare(beginning)
+        elif jobs and jobs[0].is_to_be_decoded:
+            self._finish(jobs[0])
+        elif jobs:
             self._run(jobs)
         self._estimate(candidates)
         self._vitals.tell(self._models.names, idle=not self.busy)
 
-    def _run(self, planned: Sequence[Job]) -> None:
+    def _run(self, jobs: Sequence[Job]) -> None:
         self._turn += 1
-        ready = [job for job in planned if self._prepare(job)]
-        # Only now are the lengths of the prompts known, and with which of its models an interrupted job goes on.
-        batch = self._admitted([job for job in ready if _shape(job) == _shape(ready[0])])
+        # The lengths of the prompts are not known to the scheduler.
+        batch = self._admitted([job for job in jobs if _shape(job) == _shape(jobs[0])])
         for job in self._jobs.values():
             job.passes_waited = 0 if job in batch else job.passes_waited + 1
         if batch:
@@ -197,6 +197,7 @@ class Engine:
                 rows=job.row_count,
                 forwards_left=job.forwards_left,
                 forwards=job.forwards,
+                decodes=job.is_to_be_decoded,
                 passes_waited=job.passes_waited,
                 owner_debt=debts[job.request.owner],
                 loaded=job.model in self._models,
@@ -223,10 +224,8 @@ class Engine:
         )
         self._emit(Estimates(seconds_left=left))
 
-    def _prepare(self, job: Job) -> bool:
-        """Encode a job's prompts and picture if that is still to be done; False if the job failed of it."""
-        if job.is_prepared:
-            return True
+    def _prepare(self, job: Job) -> None:
+        """Encode a job's prompts and picture, for its first pass or its refiner's."""
         if job.model not in self._models:
             self._report(job, loading=True)
         try:
@@ -244,9 +243,8 @@ class Engine:
                 job.trajectory.refine(model, self._encodings, compiled=compiled_precision(model))
         except Exception as failure:
             self._fail(job, failure)
-            return False
+            return
         self._report(job)
-        return True
 
     def _begun(self, request: JobRequest, model: Family) -> Trajectory:
         """A job at its beginning, or where an earlier process left it."""
@@ -329,18 +327,21 @@ class Engine:
         preview = trajectory.preview(predictions, model) if job.request.previews else None
         trajectory.advance(predictions)
         self._report(job, preview=preview)
-        if not job.forwards_left:
-            self._finish(job, model)
-        elif time.monotonic() - job.kept_s >= self._checkpoint_interval_s:
+        if time.monotonic() - job.kept_s >= self._checkpoint_interval_s:
             self._keep(job)
 
-    def _finish(self, job: Job, model: Family) -> None:
+    def _finish(self, job: Job) -> None:
         trajectory = _trajectory(job)
+        try:
+            picture = trajectory.paint(self._models.get(job.model))
+        except Exception as failure:
+            self._fail(job, failure)
+            return
         compiled = trajectory.compiled if trajectory.runs_compiled else None
         eager_precision = precision_name(self._executors.weights_of(job.model.architecture).dtype)
         self._deliver(
             job,
-            trajectory.paint(model),
+            picture,
             executor="openvino" if compiled else "eager",
             precision=compiled or eager_precision,
         )

@@ -26,8 +26,8 @@ class Job:
         """Steps that will run in all passes."""
         tiles = tiles_of(request)
         self._tiles = 1 if tiles is None else len(tiles.corners)
-        self.forwards = self.steps * self._tiles
-        """Passes in all, as if its sampler were of first order."""
+        self.forwards = self.steps * self._tiles + 1
+        """Passes in all, as if its sampler were of first order, and one for the decoding of its picture."""
 
     @property
     def is_prepared(self) -> bool:
@@ -36,8 +36,15 @@ class Job:
 
     @property
     def forwards_left(self) -> int:
-        """Passes still to come; before the trajectory exists, as if its sampler were of first order."""
-        return self.forwards if self.trajectory is None else self.trajectory.forwards_left
+        """Passes still to come; before the trajectory exists, as if its sampler were of first order. The decoding of
+        its picture counts as one.
+        """
+        return self.forwards if self.trajectory is None else self.trajectory.forwards_left + 1
+
+    @property
+    def is_to_be_decoded(self) -> bool:
+        """Whether all of its passes are behind it."""
+        return self.trajectory is not None and not self.trajectory.forwards_left
 
     @property
     def group(self) -> tuple[object, ...]:

@@ -2,22 +2,24 @@
 
 Work is known exactly, so the job leads whose forwards, in all times left, are the fewest: short jobs do not wait behind
 long ones, nor behind the last passes of long ones, which lose a smaller part of their time by waiting (the policy RS of
-Wierman, Harchol-Balter and Osogami, SIGMETRICS 2005, made for time in relation to size). The
-jobs of an owner who has had more than others count as longer. One pass in `TURNS` belongs to the job that has waited
-longest, if that is as long as it is from one such turn to the next. So nothing starves, and a short job loses a pass to
-long ones only if it takes as many itself. Once the leader is chosen, every other job that can share its pass joins, up
-to the limit of rows, unless a short job would wait for long ones by that: on a CPU, where a pass of six rows takes
-three times as long as one of two, a job of four steps among such of fifty would gain nothing by running first.
+Wierman, Harchol-Balter and Osogami, SIGMETRICS 2005, made for time in relation to size). The decoding of a picture is
+planned like a pass. The jobs of an owner who has had more than others count as longer. One pass in `TURNS` belongs to
+the job that has waited longest, if that is as long as it is from one such turn to the next. So nothing starves, and a
+short job loses a pass to long ones only if it takes as many itself. Once the leader is chosen, every other job that can
+share its pass joins, up to the limit of rows, unless a short job would wait for long ones by that: on a CPU, where a
+pass of six rows takes three times as long as one of two, a job of four steps among such of fifty would gain nothing by
+running first.
 """
 
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-TURNS = 4
-"""One pass in so many goes to the job that has waited longest, which has to be all of the passes in between."""
-ALIKE = 3
-"""A job with up to so many times the forwards of the leader may always join it."""
+TURNS = 6
+"""One pass in so many goes to the job that has waited longest, if it has waited for all of the passes in between. Four
+steps and the decoding of their picture fit in there."""
+ALIKE = 2
+"""A job of up to so many times the size of the leader may always join it."""
 STRETCH = 0.25
 """Longer ones may where its passes take no more than this share longer by it."""
 LOAD_COST = 40
@@ -35,8 +37,11 @@ class Candidate:
     rows: int
     """Rows that it takes in a pass: 2 with guidance, 1 without."""
     forwards_left: int
+    """Passes still to come, and one for the decoding of its picture."""
     forwards: int = 0
     """In all, with those behind it; those that are left where that is more."""
+    decodes: bool = False
+    """Whether its picture is all that is to come, which is decoded alone."""
     passes_waited: int = 0
     """Passes since its last one, or since its arrival."""
     owner_debt: float = 0.0
@@ -45,10 +50,14 @@ class Candidate:
     """Whether its model is in memory."""
 
     @property
+    def size(self) -> float:
+        """Forwards that it counts as: the geometric mean of those that are left and of all."""
+        return math.sqrt(self.forwards_left * max(self.forwards, self.forwards_left))
+
+    @property
     def urgency(self) -> float:
-        """Forwards that it counts as; the least leads."""
-        forwards = math.sqrt(self.forwards_left * max(self.forwards, self.forwards_left))
-        return forwards + self.owner_debt + (0 if self.loaded else LOAD_COST)
+        """Its size, and what else holds it back; the least leads."""
+        return self.size + self.owner_debt + (0 if self.loaded else LOAD_COST)
 
 
 PassSeconds = Callable[[Hashable, int], float | None]
@@ -75,7 +84,8 @@ def plan(
         seconds: of passes that were measured.
 
     Returns:
-        Identifiers of jobs of one group, the leading job first; empty only if there are no candidates.
+        Identifiers of jobs of one group, the leading job first, or of one whose picture is to be decoded; empty only
+        if there are no candidates.
     """
     if not candidates:
         return []
@@ -92,10 +102,14 @@ def fill(
 ) -> list[Candidate]:
     """The leader and, in order of urgency, all that fit into its pass beside it."""
     chosen, rows = [leader], leader.rows
+    if leader.decodes:
+        return chosen
     for candidate in by_urgency:
-        if candidate is leader or candidate.group != leader.group or rows + candidate.rows > limit:
+        if candidate is leader or candidate.decodes or candidate.group != leader.group:
             continue
-        alike = candidate.forwards_left <= ALIKE * leader.forwards_left
+        if rows + candidate.rows > limit:
+            continue
+        alike = candidate.size <= ALIKE * leader.size
         if alike or not _stretches(leader, rows + candidate.rows, seconds):
             chosen.append(candidate)
             rows += candidate.rows
