@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,14 @@ def test_jobs_of_different_groups_run_one_after_the_other_the_shorter_first() ->
     assert estimate(job("long", 10, group="b"), job("short", 4)) == {
         "short": pytest.approx(0.8),
         "long": pytest.approx(2.8),
+    }
+
+
+def test_a_picture_that_is_to_be_decoded_takes_a_pass_of_its_own() -> None:
+    decoding = replace(job("decoding", 1), decodes=True)
+    assert estimate(decoding, job("running", 4)) == {
+        "decoding": pytest.approx(0.2),
+        "running": pytest.approx(0.2 + 4 * 0.2),
     }
 
 
