@@ -70,7 +70,7 @@ def run(ours: Ours, arrivals: Sequence[Arrival]) -> Run:
     waiting = sorted(enumerate(arrivals), key=lambda numbered: numbered[1].at_s)
     came: dict[str, tuple[int, float, float]] = {}
     taken: dict[int, Taken] = {}
-    ticks_s: list[float] = []
+    passes_s: list[float] = []
     began_s = tick_began_s = tick_ended_s = time.perf_counter()
     before = engine.passes
     while waiting or came:
@@ -84,12 +84,13 @@ def run(ours: Ours, arrivals: Sequence[Arrival]) -> Run:
         tick_began_s = time.perf_counter()
         engine.tick()
         tick_ended_s = time.perf_counter()
-        ticks_s.append(tick_ended_s - tick_began_s)
+        if engine.passes > before:
+            passes_s.append(tick_ended_s - tick_began_s)
         for job_id in [job_id for job_id in came if job_id in ours.finished]:
             number, came_in_pass, came_s = came.pop(job_id)
             del ours.finished[job_id]
             taken[number] = Taken(passes=engine.passes - came_in_pass, seconds=tick_ended_s - came_s)
-    return Run(taken=[taken[number] for number in range(len(arrivals))], pass_s=statistics.median(ticks_s))
+    return Run(taken=[taken[number] for number in range(len(arrivals))], pass_s=statistics.median(passes_s))
 
 
 def company(ours: Ours, wanted: argparse.Namespace, *, short_px: int, one_owner: bool) -> dict[str, object]:

@@ -337,6 +337,7 @@ def test_a_model_that_was_dropped_before_a_picture_was_decoded_is_loaded_again(
     driven.engine.submit([job])
     driven.run_passes(4)
     driven.engine.model(job_request("any", sd2_checkpoint).model)
+    assert job.model not in driven.engine._models
     driven.engine.tick()
     assert driven.picture("job").tobytes() == undisturbed.picture("job").tobytes()
 
