@@ -8,10 +8,11 @@ transparent picture is sRGB white. Orientation comes last, and exactly once.
 import io
 from collections.abc import Collection
 
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from underpaint.images.color import to_srgb
 from underpaint.images.containers import ImageFormat, read_header
+from underpaint.images.containers.header import ImageHeader
 from underpaint.images.exif import orientation
 from underpaint.images.limits import DecodeLimits, ImageRejected, check_dimensions, damaged, truncated
 
@@ -47,9 +48,7 @@ def decode_image(
     """
     header = read_header(data, limits=limits, formats=formats)
     try:
-        with Image.open(io.BytesIO(header.pixel_file), formats=(header.format,)) as opened:
-            check_dimensions(*opened.size, limits)
-            opened.load()
+        with _opened(header, limits) as opened:
             colors, alpha = _split_alpha(opened, header.color_key)
             colors = to_srgb(colors, header.icc_profile)
             image = _over_white(colors, alpha)
@@ -57,7 +56,7 @@ def decode_image(
                 image.transpose(_UPRIGHT[turn]) if (turn := orientation(header.exif)) in _UPRIGHT else image
             )
             # A result that is still the opened file would hold on to its bytes.
-            image = image.copy() if image is opened else image
+            image = image.copy() if isinstance(image, ImageFile.ImageFile) else image
     except ImageRejected:
         raise
     except MemoryError as error:
@@ -72,6 +71,19 @@ def decode_image(
         raise damaged(header.format, "its picture cannot be decoded") from error
     image.info = {}
     return image
+
+
+def _opened(header: ImageHeader, limits: DecodeLimits) -> Image.Image:
+    """The picture of a file, decoded."""
+    if header.scanlines is not None:
+        mode = header.scanlines.mode
+        return Image.frombytes(
+            mode, (header.width_px, header.height_px), header.scanlines.stream, "zip", mode
+        )
+    opened = Image.open(io.BytesIO(header.pixel_file), formats=(header.format,))
+    check_dimensions(*opened.size, limits)
+    opened.load()
+    return opened
 
 
 def _split_alpha(

@@ -1,14 +1,14 @@
 """PNG: the chunk walk (W3C PNG specification, third edition, sections 5, 7 and 11)."""
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 # Inflates photos in a third of zlib's time.
 from isal import isal_zlib as zlib
 
-from underpaint.images.containers.header import ImageHeader
+from underpaint.images.containers.header import ImageHeader, Scanlines
 from underpaint.images.limits import (
     DecodeLimits,
     ImageRejected,
@@ -26,6 +26,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _GREY, _RGB, _PALETTE = 0, 2, 3
+_MODES: Mapping[int, Literal["L", "LA", "RGB", "RGBA"]] = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
+"""By color types, of samples of 8 bits."""
 _LAST_FILTER = 4
 # The seven passes of Adam7: first column, first row, column step, row step.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -80,7 +82,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
     kept: list[bytes | memoryview] = [SIGNATURE]
     text_bytes = frames = 0
     has_palette = False
-    icc_profile = exif = color_key = None
+    icc_profile = exif = color_key = scanlines = None
     for kind, payload, whole in chunks(data):
         if shape is None:
             if kind != b"IHDR":
@@ -104,9 +106,13 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
         elif kind == b"tRNS" and shape.color_type == _PALETTE:
             kept.append(whole)
         elif kind == b"IEND":
-            if pixels is not None and pixels.scanlines is not None:
-                kept.extend(_chunk(b"IDAT", _stored(pixels.scanlines)))
-            kept.append(whole)
+            if pixels is None or pixels.scanlines is None:
+                kept.append(whole)
+            elif shape.mode is not None:
+                scanlines = Scanlines(mode=shape.mode, stream=b"".join(_stored(pixels.scanlines)))
+                kept.clear()
+            else:
+                kept += [*_chunk(b"IDAT", _stored(pixels.scanlines)), whole]
         elif kind == b"tRNS":
             color_key = shape.color_key(payload)
         elif kind == b"iCCP":
@@ -137,6 +143,7 @@ def read_header(data: bytes, limits: DecodeLimits) -> ImageHeader:
         width_px=shape.width_px,
         height_px=shape.height_px,
         pixel_file=b"".join(kept),
+        scanlines=scanlines,
         icc_profile=icc_profile,
         exif=exif,
         color_key=color_key,
@@ -150,6 +157,12 @@ class _Shape:
     bit_depth: int
     color_type: int
     interlaced: bool
+
+    @property
+    def mode(self) -> Literal["L", "LA", "RGB", "RGBA"] | None:
+        """What scanlines alone can be decoded to; None for what more belongs to."""
+        plain = self.bit_depth == 8 and not self.interlaced
+        return _MODES.get(self.color_type) if plain else None
 
     def passes(self) -> list[tuple[int, int]]:
         """Of each pass of filtered scanlines that IDAT must hold: bytes in a row, its filter included, and rows."""
