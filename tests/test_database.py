@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, insert, inspect, select, text
 
 from underpaint import migrations
-from underpaint.database import DatabaseUnusable, begin_unflushed, keys, metadata, open_database
+from underpaint.database import DatabaseUnusable, keys, metadata, open_database
 from underpaint.migrations import SCHEMA_VERSION, SchemaVersionError
 
 
@@ -50,38 +50,6 @@ def test_commits_are_durable_and_do_not_block_readers(tmp_path: Path) -> None:
         }
 
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-    database.dispose()
-
-
-def test_an_unflushed_commit_is_seen_at_once_and_leaves_the_next_one_durable(tmp_path: Path) -> None:
-    database, reader = open_database(tmp_path), open_database(tmp_path)
-
-    with begin_unflushed(database) as connection:
-        within = connection.execute(text("PRAGMA synchronous")).scalar_one()
-        connection.execute(insert(keys).values(key_id="one", name="one", hash="one", created_s=0.0))
-
-    assert within == 1
-    assert _rows(reader) == ["one"]
-    with database.connect() as connection:
-        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
-    for each in (database, reader):
-        each.dispose()
-
-
-def test_an_unflushed_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    database = open_database(tmp_path)
-
-    def begin_and_fail() -> None:
-        with begin_unflushed(database) as connection:
-            connection.execute(insert(keys).values(key_id="one", name="one", hash="one", created_s=0.0))
-            raise RuntimeError("on the way")
-
-    with pytest.raises(RuntimeError, match="on the way"):
-        begin_and_fail()
-
-    assert _rows(database) == []
-    with database.connect() as connection:
-        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
     database.dispose()
 
 

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Engine, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from underpaint.database import begin_unflushed, open_database, rows, tasks
+from underpaint.database import open_database, rows, tasks
 from underpaint.prepared import PreparedStatement
+from underpaint.transactions import begin
 
 TASK = {
     "owner": "",
@@ -45,7 +46,7 @@ def test_values_within_the_statement_stand_beside_those_that_are_given(database:
         .where(tasks.c.task_uuid == bindparam("its_uuid"))
         .values(status="success", finished_s=bindparam("finished"))
     )
-    with begin_unflushed(database) as connection:
+    with begin(database, flush=False) as connection:
         insertion = PreparedStatement(insert(tasks))
         for task_uuid in ("one", "two"):
             insertion.run(connection, {**TASK, "task_uuid": task_uuid})
@@ -59,7 +60,7 @@ def test_failures_have_sqlalchemys_names_and_undo_the_transaction(database: Engi
     insertion = PreparedStatement(insert(tasks))
 
     def enter_twice() -> None:
-        with begin_unflushed(database) as connection:
+        with begin(database, flush=False) as connection:
             insertion.run(connection, TASK)
             insertion.run(connection, TASK)
 

@@ -4,8 +4,7 @@ SQLite in WAL mode, in the data folder, or PostgreSQL by URL. Each room reads an
 stands in one place so that a migration has one place to change.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Engine,
     Executable,
     Float,
@@ -32,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from underpaint.migrations import migrate
+from underpaint.transactions import write_over_one_connection
 
 SQLITE_FILE = "underpaint.db"
 """In the data folder."""
@@ -192,6 +191,7 @@ def _sqlite(data_dir: Path) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    write_over_one_connection(engine)
     return engine
 
 
@@ -207,37 +207,7 @@ def _postgresql(url: str) -> Engine:
         ) from None
 
 
-def execute(database: Engine, statement: Executable, values: Mapping[str, Any] | None = None) -> None:
-    """Run one statement as a transaction. Returns when it is on the disk."""
-    with database.begin() as connection:
-        connection.execute(statement, values)
-
-
 def rows(database: Engine, query: Executable) -> Sequence[Row[Any]]:
     """All rows that a query finds."""
     with database.connect() as connection:
         return connection.execute(query).all()
-
-
-@contextmanager
-def begin_unflushed(database: Engine) -> Iterator[Connection]:
-    """A transaction that does not wait for the disk.
-
-    It is whole, survives the end of this process at once, and a power cut from the next transaction of `Engine.begin`
-    on: what that writes to the disk includes all that was committed before it.
-    """
-    if database.dialect.name != "sqlite":
-        with database.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
-            yield connection
-        return
-    with database.connect() as connection:
-        # Before the transaction, which the driver begins with the first statement that writes. Straight to the driver:
-        # this is run for every task.
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute("PRAGMA synchronous=NORMAL")
-        try:
-            with connection.begin():
-                yield connection
-        finally:
-            driver.execute("PRAGMA synchronous=FULL")

@@ -57,7 +57,7 @@ class PreparedStatement:
         given = {**compiled.constants, **values}
         for name, convert in compiled.converters.items():
             given[name] = convert(given[name])
-        parameters = given if compiled.places is None else tuple(given[name] for name in compiled.places)
+        parameters = given if compiled.places is None else tuple(map(given.__getitem__, compiled.places))
         cursor = connection.connection.cursor()
         try:
             cursor.execute(compiled.sql, parameters)

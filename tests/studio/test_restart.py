@@ -19,13 +19,14 @@ from tests.studio.conftest import (
     open_result,
     transformation,
 )
-from underpaint.database import begin_unflushed, rows, unwritten_files
+from underpaint.database import rows, unwritten_files
 from underpaint.engine.checkpoint_files import checkpoint_name, checkpoint_path
 from underpaint.files import replace_file
 from underpaint.images import ImageNotFound
 from underpaint.studio import journal, picture_files
 from underpaint.studio.image_inference import MAX_ATTEMPTS
 from underpaint.studio.options import CHECKPOINTS
+from underpaint.transactions import begin
 
 
 def question(task: dict[str, object]) -> dict[str, object]:
@@ -264,11 +265,12 @@ def stored_files(folder: Path) -> list[Path]:
 def _noting_unflushed_commits(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     noted: list[object] = []
 
-    def begin(database: Engine) -> AbstractContextManager[Connection]:
-        noted.append(database)
-        return begin_unflushed(database)
+    def note_and_begin(database: Engine, *, flush: bool = True) -> AbstractContextManager[Connection]:
+        if not flush:
+            noted.append(database)
+        return begin(database, flush=flush)
 
-    monkeypatch.setattr(journal, "begin_unflushed", begin)
+    monkeypatch.setattr(journal, "begin", note_and_begin)
     return noted
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, insert, or_, select, update
 
-from underpaint.database import execute, keys, rows
+from underpaint.database import keys, rows
 from underpaint.permissions import ALL_SCOPES, Limits, Permissions
+from underpaint.transactions import begin, execute
 
 KEY_PREFIX = "up_"
 KEY_BYTES = 32
@@ -149,7 +150,7 @@ class KeyRing:
         Raises:
             UnknownKeyError: there is no such key.
         """
-        with self._database.begin() as connection:
+        with begin(self._database) as connection:
             known = connection.execute(select(keys.c.key_id).where(keys.c.key_id == key_id)).first()
             if known is None:
                 raise UnknownKeyError(f"there is no key {key_id!r}")

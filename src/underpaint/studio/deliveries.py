@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from underpaint.database import deliveries, execute, rows
+from underpaint.database import deliveries, rows
+from underpaint.transactions import execute
 
 Kind = Literal["webhook", "upload"]
 

@@ -7,15 +7,15 @@ image store. All calls block for as long as the disk takes; the studio makes the
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import Engine, Row, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from underpaint.database import begin_unflushed, execute, results, tasks
+from underpaint.database import results, tasks
 from underpaint.prepared import PreparedStatement, Statement
 from underpaint.studio.deliveries import Delivery, write_down
+from underpaint.transactions import begin, execute
 
 _IS = and_(tasks.c.owner == bindparam("its_owner"), tasks.c.task_uuid == bindparam("its_uuid"))
 _DELETE_FAILED = delete(tasks).where(_IS, tasks.c.status == "error")
@@ -95,9 +95,8 @@ class Journal:
 
     def _enter(self, task: TaskRecord, along: Sequence[Statement], *, again: bool) -> bool:
         """Write a task down, `again` in place of one that has failed; False if there is one of its UUID."""
-        begin = self._database.begin if task.asynchronous else partial(begin_unflushed, self._database)
         try:
-            with begin() as connection:
+            with begin(self._database, flush=task.asynchronous) as connection:
                 if again:
                     key = {"its_owner": task.owner, "its_uuid": task.task_uuid}
                     if not connection.execute(_DELETE_FAILED, key).rowcount:
@@ -180,7 +179,7 @@ class Journal:
     ) -> None:
         """Write down a picture, `again` in place of an earlier attempt's, which is seldom there to be looked for."""
         key = {"its_owner": task.owner, "its_uuid": task.task_uuid}
-        with self._database.begin() as connection:
+        with begin(self._database) as connection:
             if again:
                 connection.execute(_DELETE_RESULT, {**key, "its_position": position})
             _INSERT_RESULT.run(
@@ -219,7 +218,7 @@ class Journal:
     ) -> None:
         """It ends with an error, in wire form, of which something may be to be sent. Results that it has stay."""
         ended = update(tasks).where(_is(task.owner, task.task_uuid))
-        with self._database.begin() as connection:
+        with begin(self._database) as connection:
             connection.execute(
                 ended.values(
                     status="error", error=dict(error), error_status=status_code, finished_s=time.time()
@@ -241,7 +240,7 @@ class Journal:
     def forget_expired(self) -> None:
         """Drop finished tasks whose time is over."""
         due = or_(tasks.c.status == "success", tasks.c.status == "error") & (tasks.c.expires_s < time.time())
-        with self._database.begin() as connection:
+        with begin(self._database) as connection:
             for owner, task_uuid in connection.execute(
                 select(tasks.c.owner, tasks.c.task_uuid).where(due)
             ).all():

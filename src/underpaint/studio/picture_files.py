@@ -13,9 +13,10 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select
 
-from underpaint.database import begin_unflushed, images, rows, unwritten_files
+from underpaint.database import images, rows, unwritten_files
 from underpaint.images import ImageNotFound, ImageStore
 from underpaint.prepared import PreparedStatement, Statement
+from underpaint.transactions import begin
 
 LARGEST_UNWRITTEN = 512 * 2**10
 """Bytes up to which a file goes into the database. Writing a larger one twice takes as long as waiting for the disk."""
@@ -107,7 +108,7 @@ class PictureFiles:
                             data, image_uuid=image_uuid, extension=extension, flush=False
                         )
                 self._store.flush_blocking(some)
-                with begin_unflushed(self._database) as connection:
+                with begin(self._database, flush=False) as connection:
                     self.forget(connection, [image_uuid for image_uuid, _ in some])
 
     async def try_to_write(self) -> bool:

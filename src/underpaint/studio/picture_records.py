@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Engine, bindparam, delete, func, insert, select, update
 
-from underpaint.database import begin_unflushed, execute, images, rows
+from underpaint.database import images, rows
 from underpaint.images import IMAGE_UUID
 from underpaint.prepared import PreparedStatement, Statement
+from underpaint.transactions import begin, execute
 
 _INSERT = PreparedStatement(insert(images))
 _DELETE_SEED = PreparedStatement(
@@ -77,7 +78,7 @@ class PictureRecords:
 
     def write(self, records: Sequence[Statement]) -> None:
         """Write down what belongs to one picture, durably."""
-        with self._database.begin() as connection:
+        with begin(self._database) as connection:
             for statement, values in records:
                 statement.run(connection, values)
 
@@ -96,7 +97,7 @@ class PictureRecords:
 
     def keep_until(self, image_uuid: str, expires_s: float) -> None:
         """Let a picture expire at another time, which a power cut may take back."""
-        with begin_unflushed(self._database) as connection:
+        with begin(self._database, flush=False) as connection:
             connection.execute(_RENEW, {"its_uuid": image_uuid, "expires": expires_s})
 
     def forget(self, image_uuid: str) -> None:
@@ -115,7 +116,7 @@ class PictureRecords:
         Returns:
             UUID, extension and size in bytes of their files.
         """
-        with begin_unflushed(self._database) as connection:
+        with begin(self._database, flush=False) as connection:
             gone = [
                 (image_uuid, extension, size_bytes)
                 for each in image_uuids
