@@ -1,6 +1,7 @@
 """Model identifiers as the catalog compares them."""
 
 import re
+from functools import lru_cache
 
 from underpaint.catalog.errors import UnknownModel
 from underpaint.wire.air import Air
@@ -8,6 +9,8 @@ from underpaint.wire.air import Air
 LONGEST = 200
 
 
+# Most requests name one of few models. What is too long is refused, and refusals are not kept.
+@lru_cache(maxsize=256)
 def short_air(text: str) -> str:
     """The short form `source:id@version` of an identifier.
 

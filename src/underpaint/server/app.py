@@ -83,17 +83,15 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
                     yield
                 finally:
                     watching.cancel()
-                    dispatcher.stopping.set()
+                    dispatcher.stop()
                     await sessions.stop()
         finally:
             access.close()
 
-    routes: list[BaseRoute] = page_routes()
-    for path in TASK_PATHS:
-        routes += [
-            Route(path, post_tasks, methods=["POST"]),
-            WebSocketRoute(path, serve_socket),
-        ]
+    # They are tried in turn: first what is asked for most.
+    routes: list[BaseRoute] = [Route(path, post_tasks, methods=["POST"]) for path in TASK_PATHS]
+    routes += page_routes()
+    routes += [WebSocketRoute(path, serve_socket) for path in TASK_PATHS]
     routes += [
         Route(f"{TASKS_FOLDER}{{task_uuid}}", delete_task, methods=["DELETE"]),
         Route("/images/{name}", get_image, methods=["GET"]),

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from typing import Literal
 
 from underpaint.server.limits import RequestRates
 from underpaint.server.metrics import Metrics, Outcome
@@ -17,20 +16,15 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Hands tasks to the studio.
-
-    Attributes:
-        stopping: set when the process is about to end and whoever still waits for an answer should wait no
-        more.
-    """
+    """Hands tasks to the studio."""
 
     def __init__(self, studio: Studio, metrics: Metrics) -> None:
         self._studio = studio
         self._metrics = metrics
         self._rates = RequestRates()
         self.mishaps = Mishaps()
-        self.stopping = asyncio.Event()
-        self._stop: asyncio.Task[Literal[True]] | None = None
+        self._stopping = False
+        self._limits: set[asyncio.Timeout] = set()
 
     async def perform(
         self,
@@ -88,18 +82,25 @@ class Dispatcher:
         """Like `perform`, but when the process ends first, say so: the caller of a POST has nobody else to
         ask.
         """
-        work = asyncio.ensure_future(self.perform(raw, caller, cancellation=cancellation))
-        if self._stop is None:
-            self._stop = asyncio.create_task(self.stopping.wait(), name="stopping")
+        # A limit without an end, until the process has one: so no task of its own has to be waited for.
+        limit = asyncio.timeout(0 if self._stopping else None)
+        self._limits.add(limit)
         try:
-            await asyncio.wait({work, self._stop}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
+            async with limit:
+                return await self.perform(raw, caller, cancellation=cancellation)
+        except TimeoutError:
             return refusal(
                 TaskError("serviceUnavailable", "The server is stopping. Ask it again with getResponse."), raw
             )
         finally:
-            work.cancel()
+            self._limits.discard(limit)
+
+    def stop(self) -> None:
+        """The process is about to end: who still waits for an answer shall wait no more."""
+        if not self._stopping:
+            self._stopping = True
+            for limit in self._limits:
+                limit.reschedule(0)
 
 
 def refusal(error: TaskError, raw: object) -> Reply:

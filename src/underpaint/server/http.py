@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
+from underpaint.gathering import gather
 from underpaint.server.addresses import base_url
 from underpaint.server.dispatch import refusal
 from underpaint.server.reading import read_tasks
@@ -55,7 +56,7 @@ async def post_tasks(request: Request) -> Response:
     if services.settings.cancel_on_disconnect:
         watching = asyncio.ensure_future(_cancel_when_gone(request, services, cancellations))
     try:
-        replies = await asyncio.gather(*map(answer, tasks, cancellations))
+        replies = await gather(map(answer, tasks, cancellations))
     finally:
         if watching is not None:
             watching.cancel()

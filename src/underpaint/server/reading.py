@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 
 from underpaint.wire import TaskError, parse_request
@@ -33,7 +32,7 @@ class BodyReader:
         self._max_bytes = max_bytes
         self._held_bytes = 0
 
-    async def read(self, parts: AsyncIterator[bytes], declared_bytes: int | None) -> bytes:
+    async def read(self, parts: AsyncIterator[bytes], declared_bytes: int | None) -> bytearray:
         """Collect one body.
 
         Args:
@@ -45,34 +44,28 @@ class BodyReader:
         """
         if declared_bytes is not None and declared_bytes > self._max_bytes:
             raise too_large(self._max_bytes)
+        loop = asyncio.get_running_loop()
         body = bytearray()
-        began_s = time.monotonic()
+        began_s = loop.time()
         try:
-            while True:
-                pause_s = min(BODY_PAUSE_S, began_s + self._time_for(len(body)) - time.monotonic())
-                try:
-                    async with asyncio.timeout(max(0.0, pause_s)):
-                        part = await anext(parts, None)
-                except TimeoutError:
-                    message = (
-                        f"The request stopped arriving, or takes longer than {SLOWEST_BYTES_PER_S} bytes/s."
-                    )
-                    raise TaskError("invalidRequest", message, status_code=408) from None
-                if part is None:
-                    return bytes(body)
-                body += part
-                self._held_bytes += len(part)
-                if len(body) > self._max_bytes:
-                    raise too_large(self._max_bytes)
-                if self._held_bytes > BODIES_AT_ONCE * self._max_bytes:
-                    raise TaskError(
-                        "serviceUnavailable", "Too much is being sent to the server; try again later."
-                    )
+            async with asyncio.timeout(BODY_PAUSE_S) as limit:
+                async for part in parts:
+                    body += part
+                    self._held_bytes += len(part)
+                    if len(body) > self._max_bytes:
+                        raise too_large(self._max_bytes)
+                    if self._held_bytes > BODIES_AT_ONCE * self._max_bytes:
+                        raise TaskError(
+                            "serviceUnavailable", "Too much is being sent to the server; try again later."
+                        )
+                    patience_s = BODY_PAUSE_S + len(body) / SLOWEST_BYTES_PER_S
+                    limit.reschedule(min(loop.time() + BODY_PAUSE_S, began_s + patience_s))
+            return body
+        except TimeoutError:
+            message = f"The request stopped arriving, or takes longer than {SLOWEST_BYTES_PER_S} bytes/s."
+            raise TaskError("invalidRequest", message, status_code=408) from None
         finally:
             self._held_bytes -= len(body)
-
-    def _time_for(self, size_bytes: int) -> float:
-        return BODY_PAUSE_S + size_bytes / SLOWEST_BYTES_PER_S
 
 
 def too_large(max_bytes: int) -> TaskError:
@@ -84,7 +77,7 @@ def too_large(max_bytes: int) -> TaskError:
     )
 
 
-async def read_tasks(message: bytes) -> list[object]:
+async def read_tasks(message: bytes | bytearray) -> list[object]:
     """The tasks of a request body or a socket message, not yet validated.
 
     Raises:
@@ -95,7 +88,7 @@ async def read_tasks(message: bytes) -> list[object]:
     return _tasks(message)
 
 
-def _tasks(message: bytes) -> list[object]:
+def _tasks(message: bytes | bytearray) -> list[object]:
     # In slices: each count runs in one go, with the interpreter's lock held. Each value takes a byte at least.
     values = 0
     for start in range(0, len(message) if len(message) > MAX_JSON_VALUES else 0, _COUNT_BYTES):

@@ -50,7 +50,7 @@ class Services:
     async def let_go(self) -> None:
         """Answer the POSTs that still wait, and close every socket."""
         self.draining = True
-        self.dispatcher.stopping.set()
+        self.dispatcher.stop()
         # Clients reconnect after 1012 and ask again for what they miss; after 1000 or 1001 one of them never
         # would.
         await asyncio.gather(

@@ -62,12 +62,21 @@ class Preparation:
         self, task: ImageInferenceTask, owner: str, cancellation: Cancellation
     ) -> Prepared:
         """Like `prepare`, which can take as long as a seed image takes to fetch, but `taskCancelled` where it is."""
-        preparing = asyncio.ensure_future(self.prepare(task, owner))
-        cancellation.stops(preparing.cancel)
+        limit = asyncio.timeout(None)
+
+        def stop() -> None:
+            if not limit.expired():
+                limit.reschedule(0)
+
         try:
-            return await preparing
-        except asyncio.CancelledError:
-            if not cancellation.requested:
+            async with limit:
+                cancellation.stops(stop)
+                try:
+                    return await self.prepare(task, owner)
+                finally:
+                    cancellation.stops(lambda: None)
+        except TimeoutError:
+            if not limit.expired():
                 raise
             raise TaskError("taskCancelled", CANCELLED) from None
 

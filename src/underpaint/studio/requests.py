@@ -1,6 +1,7 @@
 """From a model's entry and a person's wishes to jobs for the engine, with every default filled in."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from underpaint.engine.messages import (
     ModelReference,
     Picture,
     Refiner,
+    SafetyCheck,
 )
 from underpaint.engine.messages import Pass as EnginePass
 from underpaint.studio.wordless import asks_for_no_colors
@@ -88,11 +90,20 @@ class Wishes:
     deep_cache: DeepCache | None = None
     passes: tuple[Pass, ...] = ()
     """What each of several passes has of its own; none for a single one."""
+    safety_check: SafetyCheck | None = None
+    """By what the pictures are judged; None for not at all."""
     previews: bool = False
     """Whether progress shows what the picture is becoming."""
 
 
-def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: str) -> tuple[JobRequest, ...]:
+def job_requests(
+    wishes: Wishes,
+    *,
+    entry: ModelEntry,
+    location: Path,
+    owner: str,
+    checkpoints: Mapping[int, str] | None = None,
+) -> tuple[JobRequest, ...]:
     """One job for each result; result k has the seed + k, so that it can be made again on its own.
 
     Args:
@@ -100,52 +111,59 @@ def job_requests(wishes: Wishes, *, entry: ModelEntry, location: Path, owner: st
         entry: the model, of a runnable architecture.
         location: its folder or file on this machine.
         owner: whose jobs they are.
+        checkpoints: by the positions of the results that are to be made, the names that unfinished ones are kept under;
+            None for all results, of which nothing is kept.
 
     Raises:
         UnknownScheduler: the model's family does not have the scheduler.
         NoPerceptualStrength: the curve of strength means nothing to the model.
     """
     first, *further = _passes(wishes, entry)
-    request = JobRequest(
-        job_id=str(uuid.uuid4()),
-        owner=owner,
-        model=model_reference(entry, location),
-        prompt=first.prompt,
-        negative_prompt=first.negative_prompt,
-        width_px=wishes.width_px,
-        height_px=wishes.height_px,
-        steps=first.steps,
-        guidance_scale=first.guidance_scale,
-        scheduler=first.scheduler,
-        seed=wishes.seed,
-        strength=first.strength,
-        asked_strength=first.asked_strength,
-        picture=wishes.picture,
-        mask=wishes.mask,
-        mask_margin_px=wishes.mask_margin_px,
-        tile_px=tile_side(wishes, entry),
-        clip_skip=wishes.clip_skip,
-        prompt_weighting=wishes.prompt_weighting,
-        refiner=wishes.refiner,
-        vae=wishes.vae,
-        loras=wishes.loras,
-        embeddings=wishes.embeddings,
-        image_prompts=wishes.image_prompts,
-        reference_pictures=wishes.references,
-        controls=wishes.controls,
-        deep_cache=wishes.deep_cache,
-        further_passes=tuple(further),
-        previews=wishes.previews,
-    )
-    color_fix = asks_for_no_colors(request) if wishes.color_fix is None else wishes.color_fix
-    request = replace(request, color_fix=color_fix)
-    return (
-        request,
-        *(
-            replace(request, job_id=str(uuid.uuid4()), seed=_seed(wishes.seed, k))
-            for k in range(1, wishes.results)
-        ),
-    )
+    model = model_reference(entry, location)
+    tile_px = tile_side(wishes, entry)
+
+    def job(position: int, checkpoint: str | None) -> JobRequest:
+        request = JobRequest(
+            job_id=str(uuid.uuid4()),
+            owner=owner,
+            model=model,
+            prompt=first.prompt,
+            negative_prompt=first.negative_prompt,
+            width_px=wishes.width_px,
+            height_px=wishes.height_px,
+            steps=first.steps,
+            guidance_scale=first.guidance_scale,
+            scheduler=first.scheduler,
+            seed=_seed(wishes.seed, position),
+            strength=first.strength,
+            asked_strength=first.asked_strength,
+            picture=wishes.picture,
+            mask=wishes.mask,
+            mask_margin_px=wishes.mask_margin_px,
+            tile_px=tile_px,
+            color_fix=bool(wishes.color_fix),
+            clip_skip=wishes.clip_skip,
+            prompt_weighting=wishes.prompt_weighting,
+            refiner=wishes.refiner,
+            vae=wishes.vae,
+            loras=wishes.loras,
+            embeddings=wishes.embeddings,
+            image_prompts=wishes.image_prompts,
+            reference_pictures=wishes.references,
+            controls=wishes.controls,
+            deep_cache=wishes.deep_cache,
+            further_passes=tuple(further),
+            safety_check=wishes.safety_check,
+            previews=wishes.previews,
+            checkpoint=checkpoint,
+        )
+        if wishes.color_fix is None and asks_for_no_colors(request):
+            request = replace(request, color_fix=True)
+        return request
+
+    if checkpoints is None:
+        return tuple(job(position, None) for position in range(wishes.results))
+    return tuple(job(position, name) for position, name in checkpoints.items())
 
 
 def deep_cache(options: AcceleratorOptions | None) -> DeepCache | None:
@@ -206,12 +224,12 @@ def _passes(wishes: Wishes, entry: ModelEntry) -> list[EnginePass]:
             "scheduler": None if each.scheduler is None else checked_scheduler(each.scheduler, entry),
             "strength": each.strength,
         }
-        for each in wishes.passes or (Pass(),)
+        for each in wishes.passes
     ]
     passes = [
         replace(chosen, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
         for given in own
-    ]
+    ] or [chosen]
     if wishes.strength_curve == "steps":
         return passes
     if (levels := _flow_levels(entry)) is None:

@@ -20,7 +20,7 @@ def asks_for_no_colors(request: JobRequest) -> bool:
     return (
         request.picture is not None
         and request.mask is None
-        and len(request.passes) > 1
+        and request.further_passes != ()
         and not any(led)
         and all(
             each.strength <= WEAK_STRENGTH and not (each.prompt.strip() or each.negative_prompt.strip())

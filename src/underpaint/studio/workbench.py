@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from underpaint.engine.checkpoint_files import (
 from underpaint.engine.messages import Failed, PartName, PreprocessRequest, SafetyCheck
 from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import EngineProcess, Outcome
+from underpaint.gathering import gather
 from underpaint.settings import Settings
 from underpaint.studio.cancellation import CANCELLED, Cancellation
 from underpaint.studio.disk import unforeseen
@@ -147,21 +148,24 @@ class Workbench:
             controls=prepared.controls,
             deep_cache=deep_cache(task.accelerator_options),
             passes=task.passes,
+            safety_check=safety_check,
             previews=task.previews and on_progress is not None,
         )
-        jobs = job_requests(wishes, entry=prepared.entry, location=prepared.location, owner=record.owner)
         made = {result.position for result in record.results}
-        positions = tuple(position for position in range(len(jobs)) if position not in made)
-        jobs = tuple(
-            replace(
-                jobs[position],
-                checkpoint=checkpoint_name(record.owner, record.task_uuid, position),
-                safety_check=safety_check,
-            )
-            for position in positions
+        checkpoints = {
+            position: checkpoint_name(record.owner, record.task_uuid, position)
+            for position in range(task.number_results)
+            if position not in made
+        }
+        jobs = job_requests(
+            wishes,
+            entry=prepared.entry,
+            location=prepared.location,
+            owner=record.owner,
+            checkpoints=checkpoints,
         )
         place.results = len(jobs)
-        run = Run(record, jobs, cancellation, place, awaited=awaited, positions=positions)
+        run = Run(record, jobs, cancellation, place, awaited=awaited, positions=tuple(checkpoints))
         entry = prepared.entry
         self._start(
             run,
@@ -264,7 +268,7 @@ class Workbench:
         *,
         submit: Callable[[], Sequence[asyncio.Future[Outcome]]],
         cancel: Callable[[Sequence[str]], None],
-        result_of: Callable[[int, asyncio.Future[Outcome]], Awaitable[Failed | ResultRecord]],
+        result_of: Callable[[int, asyncio.Future[Outcome]], Coroutine[Any, Any, Failed | ResultRecord]],
         what: str,
     ) -> None:
         """Have the jobs of a task done, and see to its outcome.
@@ -281,9 +285,7 @@ class Workbench:
         try:
             outcomes = submit()
             run.cancellation.stops(partial(cancel, [job.job_id for job in run.jobs]))
-            made = await asyncio.gather(
-                *(result_of(position, outcome) for position, outcome in enumerate(outcomes))
-            )
+            made = await gather(result_of(position, outcome) for position, outcome in enumerate(outcomes))
             failures = [each for each in made if isinstance(each, Failed)]
             codes = {failure.code for failure in failures}
             if "cancelled" in codes:

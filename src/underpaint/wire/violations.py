@@ -37,12 +37,11 @@ def check_names(
         TaskError: `unknownParameter`, else `unsupportedParameter`.
     """
     unsupported = unsupported or {}
-    names = [*known, *unsupported]
-    for name in parameters:
-        if name not in names:
-            raise _unknown_parameter(name, names, within)
+    if not parameters.keys() <= {*known, *unsupported}:
+        names = [*known, *unsupported]
+        raise _unknown_parameter(next(name for name in parameters if name not in names), names, within)
     for name, reason in unsupported.items():
-        if not says_nothing(parameters.get(name)):
+        if name in parameters and not says_nothing(parameters[name]):
             parameter = within + name
             raise TaskError(
                 "unsupportedParameter",
