@@ -7,6 +7,7 @@ import logging
 import resource
 import socket
 import sys
+import threading
 from types import FrameType
 from typing import cast
 
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 
 from underpaint.server.app import create_app
 from underpaint.server.connections import bounded_http
+from underpaint.server.huge_pages import use_huge_pages
 from underpaint.server.logs import configure_logging
 from underpaint.server.messages import bounded_messages
 from underpaint.server.reading import BODIES_AT_ONCE
@@ -70,6 +72,9 @@ class DrainingServer(uvicorn.Server):
                 gc.collect()
                 gc.freeze()
             log.info("Underpaint is listening on %s", self.url)
+            if self._owns_process:
+                # Nobody waits for it.
+                threading.Thread(target=use_huge_pages, name="huge pages", daemon=True).start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take note of a signal."""

@@ -1,0 +1,53 @@
+"""Huge pages for what the process has in its memory by the end of its start: modules, functions, settings.
+
+A request runs through a thousand functions, scattered over more pages than a processor's table of addresses has entries
+for; for the others it walks through the kernel's tables, in a virtual machine through two of them. In huge pages the
+same memory takes a few dozen entries (docs/decisions/029).
+"""
+
+import ctypes
+import logging
+import mmap
+import sys
+from pathlib import Path
+
+import psutil
+
+HUGE_PAGE_BYTES = 2 * 2**20
+_MADV_COLLAPSE = 25
+"""Linux 6.1. `mmap` does not have it, and only advises on mappings of its own."""
+_LEAST_USED = 0.75
+"""Of a mapping, for it to be worth it: a thread's stack is megabytes, of which it uses few."""
+_SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+log = logging.getLogger(__name__)
+
+
+def use_huge_pages() -> int:
+    """Have the kernel move what is there into huge pages, as far as it can; the bytes that it was asked for.
+
+    Only on Linux, and not where the machine's owner has switched huge pages off. Takes a tenth of a second.
+    """
+    if sys.platform != "linux" or mmap.PAGESIZE >= HUGE_PAGE_BYTES or _switched_off():
+        return 0
+    madvise = ctypes.CDLL(None, use_errno=True).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    moved = 0
+    for mapping in psutil.Process().memory_maps(grouped=False):
+        private = mapping.path in ("[heap]", "[anon]") and mapping.perms.startswith("rw")
+        start, end = (int(address, 16) for address in mapping.addr.split("-"))
+        start, end = -(-start // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES, end // HUGE_PAGE_BYTES * HUGE_PAGE_BYTES
+        if not private or start >= end or mapping.rss < _LEAST_USED * mapping.size:
+            continue
+        if madvise(start, end - start, _MADV_COLLAPSE):
+            log.debug("no huge pages for %d bytes: error %d", end - start, ctypes.get_errno())
+        else:
+            moved += end - start
+    return moved
+
+
+def _switched_off() -> bool:
+    try:
+        return "[never]" in _SETTING.read_text()
+    except OSError:
+        return True
