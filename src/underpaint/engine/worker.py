@@ -16,6 +16,9 @@ from underpaint.engine.messages import Cancel, Command, EngineOptions, Event, Re
 if TYPE_CHECKING:
     from underpaint.engine.engine import Engine
 
+REST_AFTER_S = 0.3
+"""An engine that has had nothing to do for so long may take some milliseconds for itself."""
+
 
 def run_worker(connection: Connection, options: EngineOptions, log_level: int) -> None:
     """Serve commands until told to stop or until the parent has gone."""
@@ -56,7 +59,7 @@ def _serve(connection: Connection, commands: "queue.SimpleQueue[Command]", optio
 
 def _work(engine: "Engine", commands: "queue.SimpleQueue[Command]") -> None:
     while True:
-        for command in _waiting(commands, block=not engine.busy):
+        for command in _waiting(engine, commands):
             match command:
                 case Submit():
                     engine.submit(command.requests)
@@ -68,9 +71,15 @@ def _work(engine: "Engine", commands: "queue.SimpleQueue[Command]") -> None:
             engine.tick()
 
 
-def _waiting(commands: "queue.SimpleQueue[Command]", *, block: bool) -> list[Command]:
-    """All commands that have come; with `block`, at least one."""
-    taken = [commands.get()] if block else []
+def _waiting(engine: "Engine", commands: "queue.SimpleQueue[Command]") -> list[Command]:
+    """All commands that have come; while the engine has nothing to do, at least one."""
+    taken: list[Command] = []
+    if not engine.busy:
+        try:
+            taken.append(commands.get(timeout=REST_AFTER_S))
+        except queue.Empty:
+            engine.rest()
+            taken.append(commands.get())
     while not commands.empty():
         taken.append(commands.get())
     return taken
