@@ -1,8 +1,8 @@
 """Huge pages for what the process has in its memory by the end of its start: modules, functions, settings.
 
-A request runs through a thousand functions, scattered over more pages than a processor's table of addresses has entries
-for; for the others it walks through the kernel's tables, in a virtual machine through two of them. In huge pages the
-same memory takes a few dozen entries (docs/decisions/029).
+A request runs through a thousand functions, scattered over more pages than a processor remembers the addresses of; for
+the others it walks through the kernel's tables, in a virtual machine through two of them. In huge pages the same memory
+has a few dozen addresses (docs/decisions/029).
 """
 
 import ctypes
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def use_huge_pages() -> int:
     """Have the kernel move what is there into huge pages, as far as it can; the bytes that it was asked for.
 
-    Only on Linux, and not where the machine's owner has switched huge pages off. Takes a tenth of a second.
+    Only on Linux, and not where the machine's owner has switched huge pages off. Takes up to a second.
     """
     if sys.platform != "linux" or mmap.PAGESIZE >= HUGE_PAGE_BYTES or _switched_off():
         return 0
