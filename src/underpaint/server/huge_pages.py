@@ -33,17 +33,32 @@ def use_huge_pages() -> int:
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     moved = 0
-    for mapping in psutil.Process().memory_maps(grouped=False):
-        private = mapping.path in ("[heap]", "[anon]") and mapping.perms.startswith("rw")
-        start, end = (int(address, 16) for address in mapping.addr.split("-"))
+    for start, end in _well_used():
         start, end = -(-start // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES, end // HUGE_PAGE_BYTES * HUGE_PAGE_BYTES
-        if not private or start >= end or mapping.rss < _LEAST_USED * mapping.size:
+        if start >= end:
             continue
         if madvise(start, end - start, _MADV_COLLAPSE):
             log.debug("no huge pages for %d bytes: error %d", end - start, ctypes.get_errno())
         else:
             moved += end - start
     return moved
+
+
+def _well_used() -> list[tuple[int, int]]:
+    """First address of each of the process's own mappings, and the one behind it."""
+    try:
+        mappings = psutil.Process().memory_maps(grouped=False)
+    except (psutil.Error, OSError) as failure:
+        log.debug("no huge pages: %s", failure)
+        return []
+    return [
+        (int(start, 16), int(end, 16))
+        for mapping in mappings
+        for start, end in [mapping.addr.split("-")]
+        if mapping.path in ("[heap]", "[anon]")
+        and mapping.perms.startswith("rw")
+        and mapping.rss >= _LEAST_USED * mapping.size
+    ]
 
 
 def _switched_off() -> bool:
