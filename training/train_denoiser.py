@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import load_file
@@ -189,7 +188,8 @@ class DenoiserTraining:
         )
 
     def _log(self, recent: list[tuple[float, float, float, float]], rate: float) -> None:
-        loss, bridge, plain, norm = np.nanmean(np.array(recent), 0)
+        # Of few steps, all may be of one kind; the other has no error then.
+        loss, bridge, plain, norm = torch.tensor(recent).nanmean(0).tolist()
         self._journal.write(
             step=self.step,
             minutes=self.minutes,
