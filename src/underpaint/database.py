@@ -171,7 +171,7 @@ def open_database(data_dir: Path, url: str | None = None) -> Engine:
 def _sqlite(data_dir: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{data_dir / SQLITE_FILE}",
-        # The connection that was used last: what it has read is in its memory, unless another one has written since.
+        # For reading, the connection that was used last: few are ever opened, and it remembers its statements.
         pool_use_lifo=True,
     )
 

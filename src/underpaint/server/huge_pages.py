@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def use_huge_pages() -> int:
-    """Have the kernel move what is there into huge pages, as far as it can; the bytes that it was asked for.
+    """Have the kernel move what is there into huge pages, and tell how many bytes it has moved.
 
     Only on Linux, and not where the machine's owner has switched huge pages off. Takes up to a second.
     """

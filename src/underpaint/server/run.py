@@ -45,7 +45,8 @@ class DrainingServer(uvicorn.Server):
         app: what it serves.
         grace_s: seconds that work has to finish.
         owns_process: whether the process does nothing else. Then what there is after the start, which stays to the
-            end, is taken from the garbage collector, which would go through it again and again.
+            end, is taken from the garbage collector, which would go through it again and again, and comes into huge
+            pages.
     """
 
     def __init__(
@@ -71,10 +72,9 @@ class DrainingServer(uvicorn.Server):
             if self._owns_process:
                 gc.collect()
                 gc.freeze()
-            log.info("Underpaint is listening on %s", self.url)
-            if self._owns_process:
-                # Nobody waits for it.
+                # In a thread: requests need not wait for it.
                 threading.Thread(target=use_huge_pages, name="huge pages", daemon=True).start()
+            log.info("Underpaint is listening on %s", self.url)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take note of a signal."""
