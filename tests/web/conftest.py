@@ -17,6 +17,7 @@ from tests.checkpoints_flux import write_flux_checkpoint
 from tests.clients.server_process import ServerProcess, own_variables, underpaint
 from tests.controlnets import write_controlnet
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
+from tests.redux import write_redux
 from underpaint.catalog import ModelEntry
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.installed import InstalledModels
@@ -49,8 +50,8 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Sequence[ModelEntry]:
-    """For the embedded model an IP-Adapter, test:1@1, and a ControlNet, test:2@1; a tiny Kontext, test:3@1; and an
-    IP-Adapter that has nothing for one of its layers, test:4@1.
+    """For the embedded model an IP-Adapter, test:1@1, and a ControlNet, test:2@1; a tiny Kontext, test:3@1, and a
+    Redux for it, test:5@1; and an IP-Adapter that has nothing for one of its layers, test:4@1.
     """
     import diffusers
 
@@ -81,6 +82,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Sequence[ModelEntry]:
             name="Tiny Kontext",
         ),
         NewModel(air="test:4@1", source=str(unfit), architecture="sd1x", name="Unfit adapter"),
+        NewModel(air="test:5@1", source=str(write_redux(folder / "redux")), name="Random Redux"),
     )
     return [describe(new) for new in news]
 

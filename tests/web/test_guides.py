@@ -1,4 +1,4 @@
-"""Guide images: pictures that lead beside the prompt, and the IP-Adapters and ControlNets by which they do."""
+"""What leads beside the prompt: LoRAs, and pictures with the IP-Adapters and ControlNets by which they do."""
 
 import json
 from pathlib import Path
@@ -178,3 +178,51 @@ async def test_what_the_engine_refuses_is_said_at_the_guide(playground: Playgrou
     await expect(error).to_contain_text("it lacks 9.to_k_ip.weight")
     await expect(page.locator("#notice")).to_be_hidden()
     await expect(page.locator('.guide[data-parameter="ipAdapters[0]"] > .error')).to_be_hidden()
+
+
+async def test_a_lora_acts_and_comes_back_with_the_settings(playground: Playground) -> None:
+    page = playground.page
+    await playground.quick(positivePrompt="blueprint", strength=1)
+    await playground.paint()
+    await playground.finished(1)
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-lora").click()
+    await expect(page.locator("#guide-0-model")).to_have_value("underpaint:lora@1")
+    await expect(page.locator("#guide-0-model")).to_be_focused()
+    # It takes no picture, says which word wakes it, and is no choice for a picture.
+    await expect(page.locator(".guide-zone")).to_have_count(0)
+    await expect(page.locator("#guide-0-hint")).to_contain_text("Put into the prompt: blueprint.")
+    await expect(page.locator("#guide-0-model option[value='test:1@1']")).to_have_count(0)
+    await playground.paint()
+    await playground.finished(2)
+    made, plain = await page.evaluate("JSON.parse(localStorage['underpaint.history'])")
+    assert made["parameters"]["lora"] == [{"model": "underpaint:lora@1", "weight": 1}]
+    assert "lora" not in plain["parameters"]
+
+    await page.reload()
+    await playground.ready()
+    await page.fill("#guide-0-weight-number", "5")
+    await playground.paint()
+    error = page.locator('[data-parameter="lora[0].weight"] .error')
+    await expect(error).to_contain_text("between -4 and 4")
+    await page.get_by_role("button", name="Take guide 1 away").click()
+    await expect(page.locator("#add-lora")).to_be_focused()
+    await page.locator("#use-settings").click()
+    await expect(page.locator("#guide-0-weight-number")).to_have_value("1")
+
+
+async def test_pictures_that_take_the_prompts_place_are_asked_for_no_weight(playground: Playground) -> None:
+    page = playground.page
+    await page.locator("#model-search").fill("test:3@1")
+    await page.locator("#model-search").press("Tab")
+    await playground.quick(strength=1, steps=2)
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-guide").click()
+    await page.select_option("#guide-0-model", "test:5@1")
+    await expect(page.locator("#guide-0-weight")).to_have_count(0)
+    await choose(playground, EXAMPLE_PHOTO)
+    await playground.paint()
+    await playground.finished(1)
+    [made] = await page.evaluate("JSON.parse(localStorage['underpaint.history'])")
+    [asked] = made["parameters"]["ipAdapters"]
+    assert asked.keys() == {"model", "guideImage"}

@@ -1,4 +1,4 @@
-// Guide images: pictures that lead a task beside its prompt and its photo, each with the model by which it does.
+// Guides: what leads a task beside its prompt and its photo, LoRAs and pictures, each with the model by which it does.
 
 import { announce, el, find, icon } from "./dom.js";
 import { EDITORS, familyOf, KINDS, PREPROCESSORS, REFERENCE } from "./guidekinds.js";
@@ -6,6 +6,8 @@ import { Photo, photoOf } from "./photo.js";
 import { recall, remember } from "./storage.js";
 
 const PAGE = 100; // of modelSearch
+const takesPictures = (kind) => KINDS[kind].most > 0;
+
 /** One guide: `kind` of KINDS, `model`, its `pictures`, and the `values` of the kind's fields. */
 class Guide {
   constructor(kind, model, pictures = [], values = {}) {
@@ -13,10 +15,15 @@ class Guide {
     Object.assign(this, { kind, model, pictures, values: own });
   }
 
+  /** The fields that are worth asking with a checkpoint of that architecture. */
+  fields(architecture) {
+    return KINDS[this.kind].fields.filter(({ when }) => !when || when(this, architecture));
+  }
+
   /** What the task says of it, but for its pictures: what it would do anyway is left out. Null where they are all it says. */
-  get entry() {
+  entry(architecture) {
     if (KINDS[this.kind].plain) return null;
-    const said = KINDS[this.kind].fields.filter(({ name, value, when }) => this.values[name] !== value && (!when || when(this)));
+    const said = this.fields(architecture).filter(({ name, value, always }) => always || this.values[name] !== value);
     return { model: this.model, ...Object.fromEntries(said.map(({ name }) => [name, this.values[name]])) };
   }
 
@@ -35,6 +42,7 @@ export class Guides {
   #models = []; // that go with the present one
   #looked = false; // whether that is known
   #checkpoint = {};
+  #architecture = ""; // of the checkpoint, once that is known
   #list = find("guide-list");
   #input = find("guide-file");
   #waiting = null; // the guide for which a file is being chosen
@@ -49,7 +57,8 @@ export class Guides {
     this.#showError = showError;
     this.#photo = photo;
     this.#guides = recall("guides", []).filter(({ kind }) => kind in KINDS).map(revived);
-    find("add-guide").onclick = () => this.#add();
+    find("add-lora").onclick = () => this.#add(this.#choices(false));
+    find("add-guide").onclick = () => this.#add(this.#choices(true));
     find("guides").addEventListener("toggle", () => this.#look());
     this.#input.onchange = () => {
       this.#receive(this.#waiting, [...this.#input.files]);
@@ -62,12 +71,13 @@ export class Guides {
   /** Follows the model that paints. */
   adopt(model) {
     this.#checkpoint = model;
+    this.#architecture = model.architecture ?? "";
     this.#look();
   }
 
   /** What the task under way is to take along: [{ parameter, entry, pictures }]. */
   get taken() {
-    return this.#guides.map(({ kind, entry, pictures }) => ({ parameter: KINDS[kind].parameter, entry, pictures: [...pictures] }));
+    return this.#guides.map((guide) => ({ parameter: KINDS[guide.kind].parameter, entry: guide.entry(this.#architecture), pictures: [...guide.pictures] }));
   }
 
   /** The task's parameters as they are now; a picture that the server does not have yet is called GUIDE_IMAGE. */
@@ -101,15 +111,21 @@ export class Guides {
     if (!find("guides").open || !this.#checkpoint.air) return;
     this.#all ??= this.#search().catch(() => (this.#all = null));
     const all = (await this.#all) ?? [];
-    const architecture = this.#checkpoint.architecture ?? all.find(({ air }) => air === this.#checkpoint.air)?.architecture;
+    const architecture = (this.#architecture ||= all.find(({ air }) => air === this.#checkpoint.air)?.architecture ?? "");
     const own = EDITORS.test(architecture) ? [REFERENCE] : [];
     this.#models = own.concat(all.filter((model) => model.category in KINDS && (!architecture || familyOf(model.architecture) === familyOf(architecture)) && (!model.onlyFor || model.onlyFor === this.#checkpoint.air)));
     this.#looked = all.length > 0;
-    find("add-guide").disabled = !this.#models.length;
+    find("add-lora").disabled = !this.#choices(false).length;
+    find("add-guide").disabled = !this.#choices(true).length;
     find("guides-hint").textContent = this.#models.length
-      ? "A picture that leads beside the prompt: towards its style, or what it shows."
-      : `Nothing that is installed here lets pictures lead this model${architecture ? ` (${architecture})` : ""}. An IP-Adapter or a ControlNet of its family would: underpaint models add.`;
+      ? "What leads beside the prompt: a LoRA, or a picture, towards its style or what it shows."
+      : `Nothing that is installed here leads this model${architecture ? ` (${architecture})` : ""}. A LoRA, an IP-Adapter or a ControlNet of its family would: underpaint models add.`;
     this.#draw();
+  }
+
+  /** The models by which pictures lead, or those that need none. */
+  #choices(pictures) {
+    return this.#models.filter(({ category }) => takesPictures(category) === pictures);
   }
 
   async #search() {
@@ -122,18 +138,17 @@ export class Guides {
     return found;
   }
 
-  #add() {
-    const [{ category, air }] = this.#models;
+  #add([{ category, air, defaultWeight }]) {
     const first = KINDS[category].fields.filter((field) => "first" in field).map((field) => [field.name, field.first]);
-    this.#guides.push(new Guide(category, air, [], Object.fromEntries(first)));
+    this.#guides.push(new Guide(category, air, [], { ...(defaultWeight !== undefined && { weight: defaultWeight }), ...Object.fromEntries(first) }));
     this.#changed();
-    find(`guide-${this.#guides.length - 1}-choose`).focus();
+    find(`guide-${this.#guides.length - 1}-${takesPictures(category) ? "choose" : "model"}`).focus();
   }
 
   #remove(guide) {
     this.#guides = this.#guides.filter((each) => each !== guide);
     this.#changed();
-    find("add-guide").focus();
+    find(takesPictures(guide.kind) ? "add-guide" : "add-lora").focus();
     announce("The guide is gone.");
   }
 
@@ -183,13 +198,19 @@ export class Guides {
     const id = `guide-${index}`;
     const parts = [
       el("div", { class: "line" }, this.#modelField(guide, index), el("button", { type: "button", class: "quiet icon", title: "Take it away", ariaLabel: `Take guide ${index + 1} away`, onclick: () => this.#remove(guide) }, icon("trash"))),
-      el("p", { class: "hint", id: `${id}-hint` }, KINDS[guide.kind].hint),
-      this.#zone(guide, index),
+      el("p", { class: "hint", id: `${id}-hint` }, this.#hint(guide)),
+      takesPictures(guide.kind) && this.#zone(guide, index),
       KINDS[guide.kind].map && this.#mapMaker(guide, index),
-      ...KINDS[guide.kind].fields.filter(({ when }) => !when || when(guide)).map((field) => this.#field(guide, field, `${id}-${field.name}`, `${guide.place}.${field.name}`)),
+      ...guide.fields(this.#architecture).map((field) => this.#field(guide, field, `${id}-${field.name}`, `${guide.place}.${field.name}`)),
       el("p", { class: "error", hidden: true }),
     ];
     return el("li", { class: "field guide", "data-parameter": guide.place }, ...parts.filter(Boolean));
+  }
+
+  #hint({ kind, model }) {
+    const { comment, positiveTriggerWords: words } = this.#models.find(({ air }) => air === model) ?? {};
+    const own = takesPictures(kind) ? "" : comment; // what pictures do is told by the kind
+    return [own || KINDS[kind].hint, words && `Put into the prompt: ${words}.`].filter(Boolean).join(" ");
   }
 
   /** Has the server make the map that a ControlNet follows, of the photo. */
@@ -220,14 +241,15 @@ export class Guides {
   #modelField(guide, index) {
     const known = this.#models.some(({ air }) => air === guide.model);
     const groups = Object.entries(KINDS).map(([kind, { title }]) => {
-      const options = this.#models.filter(({ category }) => category === kind).map(({ air, name }) => el("option", { value: air }, named(air, name)));
+      const options = this.#choices(takesPictures(guide.kind)).filter(({ category }) => category === kind).map(({ air, name }) => el("option", { value: air }, named(air, name)));
       return options.length ? el("optgroup", { label: title }, ...options) : null;
     });
     const select = el("select", { id: `guide-${index}-model`, ariaLabel: `Model of guide ${index + 1}`, "aria-describedby": `guide-${index}-hint` }, ...groups.filter(Boolean), known ? null : el("option", { value: guide.model }, named(guide.model) + (this.#looked ? ", not for this model" : "")));
     select.value = guide.model;
     select.addEventListener("change", () => {
-      const { category = guide.kind } = this.#models.find(({ air }) => air === select.value) ?? {};
-      Object.assign(guide, new Guide(category, select.value, guide.pictures.slice(0, KINDS[category].most), guide.values));
+      const { category = guide.kind, defaultWeight } = this.#models.find(({ air }) => air === select.value) ?? {};
+      const values = takesPictures(category) ? guide.values : { weight: defaultWeight };
+      Object.assign(guide, new Guide(category, select.value, guide.pictures.slice(0, KINDS[category].most), values));
       this.#changed();
     });
     return select;

@@ -35,7 +35,7 @@ export class ModelPicker {
     input.addEventListener("blur", () => {
       this.#close();
       // An identifier that was typed in full counts, listed or not: the server says what is wrong with it.
-      if (input.value.includes("@") && input.value.trim() !== this.air) this.#take({ air: input.value.trim() });
+      if (input.value.includes("@") && input.value.trim() !== this.air) this.choose(input.value.trim());
       else this.#show();
     });
     input.addEventListener("keydown", (event) => this.#key(event));
@@ -51,9 +51,13 @@ export class ModelPicker {
     if (known) this.#take(known, recall("model", null) === known.air);
   }
 
-  /** Takes a model by its identifier, as a picture names it. */
-  choose(air) {
-    if (air && air !== this.air) this.#take({ air }, true);
+  /** Takes a model by its identifier, as a picture names it; the form's values stay. What it is, is looked up meanwhile. */
+  async choose(air) {
+    if (!air || air === this.air) return;
+    this.#take({ air }, true);
+    const found = await this.#find(air).catch(() => []); // painting with it says what is wrong
+    const known = found.find((model) => model.air === air);
+    if (known && this.air === air) this.#take(known, true);
   }
 
   async #find(search) {

@@ -6,13 +6,18 @@ const TASK_UUID = "00000000-0000-4000-8000-000000000000";
 
 const quotedForShell = (text) => text.replaceAll("'", "'\\''");
 
-/** Python's literals from JSON's: the same but for true, false and null. */
 function python(parameters) {
-  const lines = Object.entries(parameters).map(([name, value]) => {
-    const literal = typeof value === "boolean" ? (value ? "True" : "False") : name === "seed" ? value : JSON.stringify(value);
-    return `    "${name}": ${literal},`;
-  });
+  const lines = Object.entries(parameters).map(([name, value]) => `    "${name}": ${name === "seed" ? value : literal(value)},`);
   return `{\n${lines.join("\n")}\n}`;
+}
+
+/** Python's literal of a value: JSON's, but for true, false and null. */
+function literal(value) {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.entries(value).map(([name, each]) => `"${name}": ${literal(each)}`).join(", ")}}`;
 }
 
 /** A seed may have more digits than a number of JavaScript keeps. */

@@ -6,13 +6,20 @@ import { sameShape, sizesFor } from "./sizes.js";
 import { recall, remember } from "./storage.js";
 
 const SLIDERS = ["strength", "CFGScale", "steps", "numberResults"];
-const FIELDS = ["positivePrompt", "negativePrompt", "scheduler", "width", "height", "fit", "seed", "outputFormat"];
+const FIELDS = ["positivePrompt", "negativePrompt", "strengthCurve", "scheduler", "width", "height", "fit", "seed", "outputFormat"];
+/** What the form has no field for, and takes along from the picture whose settings it was given. */
+const CARRIED = ["clipSkip", "promptWeighting", "colorFix", "vae", "embeddings", "refiner", "acceleratorOptions", "passes"];
+/** Models of rectified flows, whose strength works otherwise, and the schedulers that do not run with them. */
+const FLOWS = /^(flux|sd3)/;
+const NOT_FOR_FLOWS = ["DDIM", "PNDMScheduler", "LMS", "LMS Karras", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DEISMultistepScheduler", "IPNDMScheduler", "DDPMScheduler", "TCDScheduler"];
 const IDEAS = ["watercolor painting", "charcoal sketch", "neon cyberpunk", "comic book style", "autumn colors", "snow, winter"];
 
 export class Settings {
   #form = find("settings");
   #ratio = 1.5;
   #side = 512;
+  #flows = false; // whether the model is of rectified flows
+  #carried = {};
   #changed = () => {};
   /** The pixels that are added at the sides of the photo. */
   outpaint = new Outpaint((dimension, pixels) => this.set({ [dimension]: Number(find(dimension).value) + pixels }));
@@ -70,6 +77,7 @@ export class Settings {
     if (!this.seedLocked) delete parameters.seed;
     if (parameters.seed && !/^\d+$/.test(parameters.seed)) parameters.seed = Number(parameters.seed) || 0;
     if (parameters.scheduler === "Default") delete parameters.scheduler;
+    if (find("strengthCurve-field").hidden || parameters.strengthCurve === "steps") delete parameters.strengthCurve;
     if (find("fit-field").hidden) parameters.fit = "cover";
     const margin = find("maskMargin").value;
     if (!find("maskMargin-field").hidden && margin !== "") parameters.maskMargin = Number(margin);
@@ -77,7 +85,7 @@ export class Settings {
     if (outpaint) parameters.outpaint = outpaint;
     if (parameters.numberResults === 1) delete parameters.numberResults;
     if (parameters.outputFormat === "JPG") delete parameters.outputFormat;
-    return parameters;
+    return { ...parameters, ...this.#carried };
   }
 
   /** Puts parameters into the form, and leaves the others as they are. */
@@ -91,10 +99,25 @@ export class Settings {
       find(name).value = value;
       if (SLIDERS.includes(name)) find(`${name}-number`).value = value;
     }
+    for (const name of CARRIED) {
+      if (parameters[name] === null) delete this.#carried[name];
+      else if (name in parameters) this.#carried[name] = parameters[name];
+    }
     if ("maskMargin" in parameters) find("maskMargin").value = parameters.maskMargin ?? "";
     if ("outpaint" in parameters) this.outpaint.set(parameters.outpaint);
     if (parameters.seed !== undefined) find("seed-locked").checked = true;
+    this.#drawCarried();
     this.#refresh();
+  }
+
+  #drawCarried() {
+    this.clearError(find("carried-field"));
+    find("carried-field").hidden = !Object.keys(this.#carried).length;
+    find("carried").replaceChildren(
+      ...Object.entries(this.#carried).map(([name, value]) =>
+        el("button", { type: "button", title: JSON.stringify(value), ariaLabel: `Leave ${name} out`, onclick: () => this.set({ [name]: null }) }, `${name} ×`),
+      ),
+    );
   }
 
   /** Puts in how a picture was made: what it does not say has its default. */
@@ -136,8 +159,12 @@ export class Settings {
   /** What another model wants. */
   adopt(model, { keepValues = false } = {}) {
     this.#side = Math.sqrt((model.defaultWidth ?? 512) * (model.defaultHeight ?? 512));
+    this.#flows = FLOWS.test(model.architecture);
+    const keepsPhoto = !["inpainting", "control"].includes(model.type); // those begin with noise whatever the strength
+    find("strengthCurve-field").hidden = !this.#flows || !keepsPhoto;
+    for (const option of find("scheduler").options) option.disabled = this.#flows && NOT_FOR_FLOWS.includes(option.value);
     if (!keepValues) {
-      this.set({ steps: model.defaultSteps, CFGScale: model.defaultCFG, scheduler: model.defaultScheduler ?? "Default" });
+      this.set({ strength: model.defaultStrength, steps: model.defaultSteps, CFGScale: model.defaultCFG, scheduler: model.defaultScheduler ?? "Default" });
     }
     this.suit(this.#ratio, { keepSize: keepValues });
   }
@@ -148,9 +175,11 @@ export class Settings {
       const share = (range.value - range.min) / (range.max - range.min);
       range.style.setProperty("--fill", `${share * 100}%`);
     }
-    const { strength, steps, width, height, outpaint } = this.read();
+    const { strength, strengthCurve, steps, width, height, outpaint } = this.read();
+    const bySteps = strengthCurve === undefined;
+    find("strength-hint").textContent = `How much of the photo is given up. ${this.#flows && bySteps ? "With this model 0.8 and more" : "0.3 to 0.7"} restyles; 1 starts anew.`;
     const ran = strength > 0 ? Math.max(1, Math.round(steps * strength)) : 0;
-    find("strength-steps").textContent = strength >= 0 && steps >= 1 ? `runs ${ran} of ${steps} steps` : "";
+    find("strength-steps").textContent = bySteps && strength >= 0 && steps >= 1 ? `runs ${ran} of ${steps} steps` : "";
     find("fit-field").hidden = !(width && height) || sameShape(...withoutAdded(width, height, outpaint), this.#ratio);
     for (const chip of find("sizes").children) {
       chip.setAttribute("aria-pressed", chip.dataset.size === `${width}x${height}`);
@@ -163,7 +192,8 @@ export class Settings {
   }
 
   #kept() {
-    return { negativePrompt: "", scheduler: "Default", numberResults: 1, outputFormat: "JPG", outpaint: null, maskMargin: null };
+    const carried = Object.fromEntries(CARRIED.map((name) => [name, null]));
+    return { negativePrompt: "", strengthCurve: "steps", scheduler: "Default", numberResults: 1, outputFormat: "JPG", outpaint: null, maskMargin: null, ...carried };
   }
 
   /** Shows an error at the field that it concerns, and elsewhere if there is none. */
