@@ -40,7 +40,7 @@ class Settings(BaseModel):
         None,
         pattern=r"^https?://[^\s?#]+$",
         description="URL under which clients reach the server, for the links to results; by default the one that "
-        "each client used.",
+        "each client used. One that is not of this machine asks for keys.",
     )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("underpaint", appauthor=False)),

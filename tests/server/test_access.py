@@ -129,3 +129,41 @@ async def test_a_database_that_cannot_be_written_stops_nobody(
         assert await access.owner_of(key) == key_id
         await asyncio.to_thread(access.close)
     assert "disk full" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("public_url", "keyless"),
+    [(None, True), ("http://localhost:8080", True), ("https://paint.example", False)],
+)
+async def test_a_public_name_asks_for_keys(ring: KeyRing, public_url: str | None, keyless: bool) -> None:
+    access = Access(ring, "127.0.0.1", public_url=public_url)
+    assert await access.keyless() == access.was_keyless == keyless
+    if not keyless:
+        assert await code_for(access, None) == "missingApiKey"
+    await asyncio.to_thread(access.close)
+
+
+async def test_keys_count_on_for_a_minute_while_they_cannot_be_read(
+    access: Access, ring: KeyRing, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_id, key = ring.add("one")
+    assert await access.owner_of(key) == key_id
+    reads = []
+
+    def fail() -> None:
+        reads.append(1)
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(ring, "snapshot", fail)
+    for _ in range(50):
+        clock.now_s += 1.0
+        assert await access.owner_of(key) == key_id
+        assert await access.is_valid(key_id)
+        assert (await access.caller(key_id, "")).scopes
+    # One attempt a second, and not one for every request.
+    assert len(reads) == 50
+    clock.now_s += 11.0
+    with pytest.raises(TaskError, match="cannot read its keys") as caught:
+        await access.owner_of(key)
+    assert caught.value.code == "serviceUnavailable"
+    assert not access.was_keyless

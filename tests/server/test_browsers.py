@@ -17,16 +17,16 @@ LOCAL = "127.0.0.1:8080"
     [None, "http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]", "https://app.localhost"],
 )
 def test_programs_and_pages_of_this_machine_may(host: str, origin: str | None) -> None:
-    assert why_refused(host=host, origin=origin, public_url=None) is None
+    assert why_refused(host=host, origin=origin) is None
 
 
 @pytest.mark.parametrize(
     "host", [None, "", "evil.example", "evil.example:8080", "127.0.0.1.nip.io", "0.0.0.0:8080", "[::1"]
 )
 def test_other_names_may_not(host: str | None) -> None:
-    refused = why_refused(host=host, origin=None, public_url=None)
+    refused = why_refused(host=host, origin=None)
     assert refused is not None
-    assert "public_url" in refused
+    assert "underpaint keys add" in refused
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,27 @@ def test_other_names_may_not(host: str | None) -> None:
     ],
 )
 def test_pages_of_other_sites_may_not(origin: str) -> None:
-    assert why_refused(host=LOCAL, origin=origin, public_url=None) is not None
+    assert why_refused(host=LOCAL, origin=origin) is not None
 
 
-def test_the_public_url_names_a_site_that_may() -> None:
-    public_url = "https://paint.example/api"
-    assert why_refused(host="paint.example", origin="https://paint.example", public_url=public_url) is None
-    assert why_refused(host="paint.example", origin="http://paint.example", public_url=public_url) is not None
-    assert why_refused(host="other.example", origin=None, public_url=public_url) is not None
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "Via"])
+async def test_what_a_proxy_hands_on_is_refused_without_keys(
+    inside: Running, http: httpx.AsyncClient, header: str
+) -> None:
+    reply = await http.post("/v1", json=[image_task("a")], headers={header: "203.0.113.7"})
+    assert reply.status_code == 403
+    assert "underpaint keys add" in reply.json()["errors"][0]["message"]
+    assert inside.studio.callers == []
+
+
+async def test_what_a_proxy_hands_on_is_answered_with_a_key(start: Any) -> None:
+    server: Running = await start(public_url="https://paint.example")
+    headers = {"X-Forwarded-For": "203.0.113.7", "Host": "paint.example"}
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        # A public name is a reason to ask for keys, also before there is one.
+        assert (await http.post("/v1", json=[image_task("a")])).status_code == 401
+        headers["Authorization"] = f"Bearer {server.add_key()[1]}"
+        assert (await http.post("/v1", json=[image_task("a")], headers=headers)).status_code == 200
 
 
 FOREIGN = [{"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}]

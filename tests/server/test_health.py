@@ -1,12 +1,16 @@
+from typing import Any
+
 import httpx
+import pytest
 
 from underpaint.engine.process import Doings
 from underpaint.permissions import Permissions
+from underpaint.server.keys import KeyRing
 from underpaint.server.mishaps import MOST_KEPT, Mishaps
 from underpaint.studio.caller import Reply
 from underpaint.wire import TaskError
 
-from .conftest import Listening, Running, image_task
+from .conftest import Listening, Running, ask, image_task
 from .fake_studio import FakeStatus
 
 
@@ -116,3 +120,33 @@ class TestErrors:
                 headers = {"Authorization": f"Bearer {keys[key]}"}
                 assert (await http.get("/operator/errors", headers=headers)).status_code == status_code
             assert (await http.get("/operator/errors")).status_code == 401
+
+
+async def test_a_database_that_is_away_is_no_reason_to_end_the_process(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server: Listening = await start()
+    _, key = server.add_key()
+    access = server.app.state.services.access
+    async with httpx.AsyncClient(base_url=server.url) as http, server.socket() as socket:
+        assert "data" in await ask(socket, {"taskType": "authentication", "apiKey": key})
+
+        def fail(*_: object) -> None:
+            raise OSError("connection refused")
+
+        monkeypatch.setattr(KeyRing, "snapshot", fail)
+        # As long after the keys were read as they count.
+        monkeypatch.setattr(access, "_read_s", access._read_s - 100)
+        monkeypatch.setattr(access, "_tried_s", access._tried_s - 100)
+        for path in ("/healthz", "/metrics"):
+            assert (await http.get(path)).status_code == 200
+        headers = {"Authorization": f"Bearer {key}"}
+        reply = await http.post("/v1", json=[image_task("a")], headers=headers)
+        assert reply.status_code == 503
+        assert reply.json()["errors"][0]["code"] == "serviceUnavailable"
+        refused = await ask(socket, image_task("b"))
+        [error] = refused["errors"]
+        assert (error["code"], error["taskUUID"]) == ("serviceUnavailable", image_task("b")["taskUUID"])
+        monkeypatch.undo()
+        assert (await http.post("/v1", json=[image_task("c")], headers=headers)).status_code == 200
+        assert "data" in await ask(socket, image_task("d"))

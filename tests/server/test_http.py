@@ -86,9 +86,10 @@ async def test_links_start_with_the_url_that_the_client_used(
 
 async def test_links_start_with_the_public_url_where_there_is_one(start: Any) -> None:
     server: Running = await start(public_url="https://pictures.example/api/")
+    key = f"Bearer {server.add_key()[1]}"
     async with httpx.AsyncClient(base_url=server.url) as http:
-        await post(http, image_task("a"))
-        await post(http, image_task("b"), Host="pictures.example")
+        await post(http, image_task("a"), Authorization=key)
+        await post(http, image_task("b"), Authorization=key, Host="pictures.example")
     assert [caller.base_url for caller in server.studio.callers] == ["https://pictures.example/api"] * 2
 
 

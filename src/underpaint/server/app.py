@@ -62,7 +62,9 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
 
     @asynccontextmanager
     async def _services(app: Starlette, database: Engine) -> AsyncIterator[None]:
-        access = Access(KeyRing(database), settings.host, limits=limits_of(settings))
+        access = Access(
+            KeyRing(database), settings.host, public_url=settings.public_url, limits=limits_of(settings)
+        )
         sessions = Sessions()
         try:
             async with studio_factory(settings, database) as studio:

@@ -8,8 +8,9 @@ cookies here). Where any key is accepted, it would let every web site use the ma
   say where such a request comes from, in `Origin`, so pages that are not from this machine are refused by it.
   Programs that are no browsers send no `Origin`, and pass.
 - *by DNS rebinding*: a page of `evil.example` lets its own name point to 127.0.0.1, and so becomes "same
-  origin". Its requests carry that name in `Host`, so without keys only names of this machine are answered,
-  and the one in `public_url`.
+  origin". Its requests carry that name in `Host`, so without keys only names of this machine are answered.
+
+A proxy on this machine would do the same for anybody: what says that it was handed on is refused, too.
 
 The content type of a POST is not a protection that is missing here: insisting on `application/json` would
 stop only the first way, and break every `curl -d`.
@@ -25,29 +26,33 @@ from underpaint.server.access import is_loopback
 ALLOWED_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, X-SDK-Name, X-SDK-Version"
 PREFLIGHT_AGE_S = 600
+HANDED_ON_BY = ("forwarded", "x-forwarded-for", "via")
+"""Headers that proxies add."""
 
 
-def why_refused(*, host: str | None, origin: str | None, public_url: str | None) -> str | None:
+def why_refused(*, host: str | None, origin: str | None, handed_on: bool = False) -> str | None:
     """Why a request must not be answered while any key is accepted; None when it may be.
 
     Args:
         host: the `Host` header.
         origin: the `Origin` header; None for GET and HEAD of pages and pictures, which change nothing.
-        public_url: the setting.
+        handed_on: whether a proxy says that it sends it for somebody else (`HANDED_ON_BY`).
     """
-    public = urlsplit(public_url) if public_url else None
+    if handed_on:
+        return (
+            "This server has no keys, so it answers only programs of its own machine, and this request came through a "
+            "proxy. Make a key with `underpaint keys add NAME`."
+        )
     name = _hostname(f"//{host}") if host else None
-    if name is None or not (is_loopback(name) or (public is not None and name == public.hostname)):
+    if name is None or not is_loopback(name):
         return (
             f"This server has no keys, so it answers only under names of its own machine such as localhost, "
-            f"not under {host!r}. Set public_url to that name, or make a key with `underpaint keys add NAME`."
+            f"not under {host!r}. Make a key with `underpaint keys add NAME`."
         )
     if origin is None:
         return None
     origin_name = _hostname(origin)
     if origin_name is not None and is_loopback(origin_name):
-        return None
-    if public is not None and origin.lower() == f"{public.scheme}://{public.netloc}".lower():
         return None
     return (
         f"This server has no keys, so it does not answer web pages of other sites, such as {origin!r}. "

@@ -9,7 +9,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from underpaint.server.browsers import ALLOWED_HEADERS, ALLOWED_METHODS, PREFLIGHT_AGE_S, why_refused
+from underpaint.server.browsers import (
+    ALLOWED_HEADERS,
+    ALLOWED_METHODS,
+    HANDED_ON_BY,
+    PREFLIGHT_AGE_S,
+    why_refused,
+)
 from underpaint.server.replies import error_response
 from underpaint.server.services import Services, services_of
 from underpaint.wire import TaskError
@@ -38,11 +44,11 @@ class Guard:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
         headers = websocket.headers
-        reason = await _why_refused(services_of(websocket), headers, headers.get("origin"))
-        if reason is None:
+        refusal = await _refusal(services_of(websocket), headers, headers.get("origin"))
+        if refusal is None:
             await self._app(scope, receive, send)
         else:
-            await websocket.send_denial_response(_refused(reason))
+            await websocket.send_denial_response(error_response(refusal))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -51,9 +57,16 @@ class Guard:
         status_code = 500
         changes_something = request.method not in {"GET", "HEAD"}
         origin = request.headers.get("origin")
-        reason = await _why_refused(services, request.headers, origin if changes_something else None)
-        for_tasks = _place(scope["path"]) == "tasks"
-        shared = origin if reason is None and changes_something and for_tasks else None
+        place = _place(scope["path"])
+        refusal = await _refusal(
+            services,
+            request.headers,
+            origin if changes_something else None,
+            # Whether the process lives is to be known also while the keys cannot be read.
+            keyless=services.access.was_keyless if place == "health" else None,
+        )
+        for_tasks = place == "tasks"
+        shared = origin if refusal is None and changes_something and for_tasks else None
 
         async def count_and_send(message: Message) -> None:
             nonlocal status_code
@@ -64,8 +77,8 @@ class Guard:
             await send(message)
 
         app: ASGIApp
-        if reason is not None:
-            app = _refused(reason)
+        if refusal is not None:
+            app = error_response(refusal)
         elif request.method == "OPTIONS" and for_tasks:
             app = Response(status_code=204, headers={"Allow": allowed_at(scope["path"])})
         else:
@@ -74,17 +87,21 @@ class Guard:
             await app(scope, receive, count_and_send)
         finally:
             seconds = time.monotonic() - began_s
-            services.metrics.count_request(_place(scope["path"]), request.method, status_code, seconds)
+            services.metrics.count_request(place, request.method, status_code, seconds)
 
 
-async def _why_refused(services: Services, headers: Headers, origin: str | None) -> str | None:
-    if not await services.access.keyless():
-        return None
-    return why_refused(host=headers.get("host"), origin=origin, public_url=services.settings.public_url)
-
-
-def _refused(reason: str) -> Response:
-    return error_response(TaskError("insufficientPermissions", reason))
+async def _refusal(
+    services: Services, headers: Headers, origin: str | None, *, keyless: bool | None = None
+) -> TaskError | None:
+    try:
+        if not (await services.access.keyless() if keyless is None else keyless):
+            return None
+    except TaskError as failure:
+        return failure
+    reason = why_refused(
+        host=headers.get("host"), origin=origin, handed_on=any(name in headers for name in HANDED_ON_BY)
+    )
+    return None if reason is None else TaskError("insufficientPermissions", reason)
 
 
 def allowed_at(path: str) -> str:

@@ -36,9 +36,9 @@ async def post_tasks(request: Request) -> Response:
         element_key, tasks = _split_authentication(tasks)
         if owner is None:
             owner = await services.access.owner_of(element_key)
+        caller = await services.access.caller(owner, base_url(request, services.settings.public_url))
     except TaskError as error:
         return error_response(error)
-    caller = await services.access.caller(owner, base_url(request, services.settings.public_url))
     cancellations = [Cancellation() for _ in tasks]
 
     async def answer(raw: object, cancellation: Cancellation) -> Reply:
@@ -68,9 +68,9 @@ async def delete_task(request: Request) -> Response:
     services = services_of(request)
     try:
         owner = await services.access.owner_of(bearer_key(request.headers.get("authorization")))
+        caller = await services.access.caller(owner, base_url(request, services.settings.public_url))
     except TaskError as error:
         return error_response(error)
-    caller = await services.access.caller(owner, base_url(request, services.settings.public_url))
     raw = {"taskType": "cancelTask", "taskUUID": request.path_params["task_uuid"]}
     return _response([await services.dispatcher.perform_unless_stopping(raw, caller)])
 

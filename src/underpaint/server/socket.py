@@ -21,7 +21,7 @@ from underpaint.server.reading import read_tasks
 from underpaint.server.services import Services, services_of
 from underpaint.server.sessions import Session
 from underpaint.studio import Cancellation
-from underpaint.studio.caller import Item, Reply
+from underpaint.studio.caller import Caller, Item, Reply
 from underpaint.wire import (
     AuthenticationResult,
     AuthenticationTask,
@@ -213,24 +213,26 @@ class SocketConnection:
             await self._services.sessions.attach(session, self)
 
     async def _start(self, raw: object) -> None:
-        session = self._session
-        if session is not None and not await self._services.access.is_valid(session.owner):
-            # Revoked since: what the client gets is what it would get if it had just connected.
-            self._forget_session()
-            session = None
-        if session is None:
-            error = TaskError("missingApiKey", "The connection is not authenticated.", parameter="apiKey")
+        access, session = self._services.access, self._session
+        try:
+            if session is not None and not await access.is_valid(session.owner):
+                # Revoked since: what the client gets is what it would get if it had just connected.
+                self._forget_session()
+                session = None
+            if session is None:
+                raise TaskError("missingApiKey", "The connection is not authenticated.", parameter="apiKey")
+            if self._unanswered.total() >= MAX_TASKS_IN_FLIGHT:
+                message = f"The connection has {MAX_TASKS_IN_FLIGHT} unanswered tasks; wait for some of them."
+                raise TaskError("rateLimitExceeded", message)
+            caller = await access.caller(session.owner, self._base_url)
+        except TaskError as error:
             await self._send_error(error, raw)
-        elif self._unanswered.total() >= MAX_TASKS_IN_FLIGHT:
-            message = f"The connection has {MAX_TASKS_IN_FLIGHT} unanswered tasks; wait for some of them."
-            await self._send_error(TaskError("rateLimitExceeded", message), raw)
-        else:
-            self._unanswered[session] += 1
-            self._services.sessions.run(self._answer(raw, session))
+            return
+        self._unanswered[session] += 1
+        self._services.sessions.run(self._answer(raw, session, caller))
 
-    async def _answer(self, raw: object, session: Session) -> None:
+    async def _answer(self, raw: object, session: Session, caller: Caller) -> None:
         """Perform a task, and answer to the session: by then, that can be another connection, or none."""
-        caller = await self._services.access.caller(session.owner, self._base_url)
         came_in_time = not self._services.draining
         cancellation = Cancellation()
 

@@ -77,7 +77,9 @@ ERROR_CODES: Mapping[str, ErrorCode] = MappingProxyType(
         # failure.
         "inferenceError": _code(400, "The engine failed while it worked on the task."),
         "downloadFailed": _code(400, "What a URL of the task leads to could not be fetched."),
-        # Capacity. These refuse a task before it is accepted, so that sending it again is right.
+        # Capacity. Most of these refuse a task before it is accepted, so that sending it again is right. Where it was
+        # accepted, and goes on (inferenceTimeout, and serviceUnavailable while the server stops), what is sent again
+        # is a conflict, whose message says where the results are.
         "rateLimitExceeded": _code(
             429, "The queue is full, or the key has reached one of its limits; send the task again later."
         ),
