@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, select, text
 
 from underpaint.catalog import Catalog
-from underpaint.database import open_database
+from underpaint.database import images, open_database, rows
 from underpaint.diffusion.strength import steps_to_run
 from underpaint.engine.messages import Failed, Finished, JobRequest, Picture, PreprocessRequest, Progress
 from underpaint.engine.process import Doings, Outcome
@@ -209,6 +209,11 @@ class Workplace:
             on_part=on_part,
             cancellation=cancellation,
         )
+
+
+def kept(workplace: Workplace, kind: str) -> list[str]:
+    """UUIDs of the stored pictures of a kind: seed, upload or result."""
+    return [row.image_uuid for row in rows(workplace.database, select(images).where(images.c.kind == kind))]
 
 
 def fresh_database(folder: Path) -> Engine:

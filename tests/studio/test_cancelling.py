@@ -1,16 +1,19 @@
 import asyncio
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
-from tests.studio.conftest import STRANGER, Workplace, error_of, item_of, transformation
+from tests.studio.conftest import STRANGER, Workplace, encoded, error_of, item_of, kept, transformation
 from underpaint.engine.messages import Failed
 from underpaint.studio.caller import Reply
 from underpaint.studio.cancellation import Cancellation
+from underpaint.studio.pictures import Pictures
 from underpaint.studio.preparing import Preparation
 
 
-def about(task: dict[str, object], task_type: str = "cancelTask") -> dict[str, object]:
+def about(task: Mapping[str, object], task_type: str = "cancelTask") -> dict[str, object]:
     return {"taskType": task_type, "taskUUID": task["taskUUID"]}
 
 
@@ -146,6 +149,37 @@ async def test_a_task_can_be_cancelled_while_its_seed_image_is_fetched(
     # It was never accepted, and so leaves nothing to ask about.
     assert error_of(await workplace.perform(about(task, "getResponse")))["code"] == "taskNotFound"
     assert workplace.engine.jobs == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"taskType": "upscale", "model": "underpaint:1@2"},
+        {"taskType": "controlNetPreprocess", "preProcessorType": "canny"},
+    ],
+)
+async def test_a_task_can_be_cancelled_while_its_picture_is_kept(
+    asked: dict[str, str], workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, keeping, go_on = Pictures.keep, asyncio.Event(), asyncio.Event()
+
+    async def keep_slowly(self: Pictures, data: bytes, **options: Any) -> str:
+        keeping.set()
+        await go_on.wait()
+        return await keep(self, data, **options)
+
+    monkeypatch.setattr(Pictures, "keep", keep_slowly)
+    task = {**asked, "taskUUID": str(uuid.uuid4()), "inputImage": encoded()}
+    waiting = asyncio.create_task(workplace.perform(task))
+    await keeping.wait()
+    cancelling = asyncio.create_task(workplace.perform(about(task)))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert item_of(await cancelling)["status"] == "cancelled"
+    assert error_of(await waiting)["code"] == "taskCancelled"
+    assert error_of(await workplace.perform(about(task, "getResponse")))["code"] == "taskNotFound"
+    assert (workplace.engine.jobs, workplace.preprocessors.requests) == ([], [])
+    assert kept(workplace, "upload") == []
 
 
 async def test_cancelling_takes_its_pictures_out_of_the_count(workplace: Workplace) -> None:

@@ -1,11 +1,15 @@
 """upscale: sizes, what the engine is given, what comes back, and restarts."""
 
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.studio.conftest import Workplace, encoded, error_of, item_of, open_result
+from tests.studio.conftest import CALLER, Workplace, encoded, error_of, item_of, kept, open_result
+from tests.studio.test_preprocessing import preprocess
+from underpaint.permissions import Limits
 
 
 def upscale(**changes: Any) -> dict[str, Any]:
@@ -102,6 +106,21 @@ async def test_what_cannot_be_upscaled_is_refused_by_name(
     assert error["parameter"] == parameter
     assert code is None or error["code"] == code
     assert workplace.engine.jobs == []
+
+
+@pytest.mark.parametrize("task", [upscale(), preprocess()], ids=["upscale", "controlNetPreprocess"])
+async def test_of_a_task_that_is_refused_nothing_is_kept(task: dict[str, Any], workplace: Workplace) -> None:
+    busy = replace(CALLER, limits=Limits(queued_tasks=1))
+    workplace.engine.holding = workplace.preprocessors.holding = True
+    await workplace.perform({**task, "taskUUID": str(uuid.uuid4()), "deliveryMethod": "async"}, busy)
+    [first] = kept(workplace, "upload")
+    assert error_of(await workplace.perform(task, busy))["code"] == "rateLimitExceeded"
+    assert kept(workplace, "upload") == [first]
+    # One that is somebody's already stays.
+    assert (
+        error_of(await workplace.perform({**task, "inputImage": first}, busy))["code"] == "rateLimitExceeded"
+    )
+    assert kept(workplace, "upload") == [first]
 
 
 async def test_it_goes_on_after_a_restart(open_workplace: Callable[..., Workplace]) -> None:

@@ -1,8 +1,7 @@
 """The models that a task names beside its own, such as LoRAs, and the pictures that come with them."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +15,7 @@ from underpaint.catalog.entry import Category
 from underpaint.catalog.image_encoders import image_encoder_of
 from underpaint.engine.messages import Addition, Control, Embedding, ImagePrompt, Picture
 from underpaint.images import shrink_image
+from underpaint.studio.downloads import Downloads
 from underpaint.studio.embeddings import embedding_of
 from underpaint.studio.fitting import fitted_map
 from underpaint.studio.lookups import refusing_as
@@ -57,9 +57,10 @@ class Additions:
     Models first, all of them, and only then pictures: a model that is not there costs no download of a picture.
     """
 
-    def __init__(self, catalog: Catalog, pictures: Pictures) -> None:
+    def __init__(self, catalog: Catalog, pictures: Pictures, downloads: Downloads) -> None:
         self._catalog = catalog
         self._pictures = pictures
+        self._downloads = downloads
 
     async def vae(self, task: ImageInferenceTask, checkpoint: ModelEntry) -> Addition | None:
         """What takes the place of the checkpoint's own VAE."""
@@ -83,7 +84,8 @@ class Additions:
             prompts += [prompt for prompt in (each.positive_prompt, each.negative_prompt) if prompt]
         found = []
         for index, asked in enumerate(task.embeddings):
-            entry, location, triggers = await _looked_up(
+            entry, location, triggers = await self._looked_up(
+                ("embeddings", asked.model, checkpoint.air, *prompts),
                 partial(embedding_of, self._catalog, asked.model, checkpoint=checkpoint, prompts=prompts),
                 parameter=f"embeddings[{index}].model",
             )
@@ -100,7 +102,14 @@ class Additions:
             return Adapter(asked=asked, entry=entry, location=location, encoder=encoder)
 
         return [
-            await _looked_up(partial(found, asked), parameter=f"ipAdapters[{index}].model")
+            replace(
+                await self._looked_up(
+                    ("ipadapter", asked.model, checkpoint.air),
+                    partial(found, asked),
+                    parameter=f"ipAdapters[{index}].model",
+                ),
+                asked=asked,
+            )
             for index, asked in enumerate(task.ip_adapters)
         ]
 
@@ -142,7 +151,8 @@ class Additions:
         ]
         found = []
         for index, (asked, (start, end)) in enumerate(zip(task.control_net, spans, strict=True)):
-            entry, location = await _looked_up(
+            entry, location = await self._looked_up(
+                ("controlnet", asked.model, checkpoint.air),
                 partial(additional_model, self._catalog, asked.model, "controlnet", checkpoint=checkpoint),
                 parameter=f"controlNet[{index}].model",
             )
@@ -179,17 +189,17 @@ class Additions:
     async def _addition(
         self, asked: WeightedModel, category: Category, checkpoint: ModelEntry, *, parameter: str
     ) -> Addition:
-        entry, location = await _looked_up(
+        entry, location = await self._looked_up(
+            (category, asked.model, checkpoint.air),
             partial(additional_model, self._catalog, asked.model, category, checkpoint=checkpoint),
             parameter=parameter,
         )
         return Addition(air=entry.air, location=location, weight=_weight(asked, entry))
 
-
-async def _looked_up(look_up: Callable[[], Found], *, parameter: str) -> Found:
-    """What the catalog says about a model, in a thread, for it may download."""
-    with refusing_as(parameter):
-        return await asyncio.to_thread(look_up)
+    async def _looked_up(self, thing: Hashable, look_up: Callable[[], Found], *, parameter: str) -> Found:
+        """What the catalog says about a model, which it may have to download."""
+        with refusing_as(parameter):
+            return await self._downloads.get(thing, look_up)
 
 
 def _weight(asked: WeightedModel, entry: ModelEntry) -> float:

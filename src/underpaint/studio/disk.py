@@ -65,11 +65,17 @@ class DiskBudget:
         return checkpoints + await self._pictures.used_bytes()
 
 
+def is_full(failure: Exception) -> bool:
+    """Whether something failed because the disk is full."""
+    if isinstance(failure, OSError):
+        return failure.errno in (errno.ENOSPC, errno.EDQUOT)
+    # SQLite says it in words only.
+    return isinstance(failure, DBAPIError) and "disk is full" in str(failure.orig)
+
+
 def unforeseen(failure: Exception) -> TaskError:
     """What a task is told of a failure that nobody foresaw, of which the log has the rest: a full disk is named."""
-    full = isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT)
-    # SQLite says it in words only.
-    if full or (isinstance(failure, DBAPIError) and "disk is full" in str(failure.orig)):
+    if is_full(failure):
         return _full("the disk is full")
     return TaskError("internalServerError", "the server failed; its log says how")
 

@@ -1,4 +1,5 @@
-"""imageInference: checks tasks, accepts them, and takes them up again after a restart.
+"""imageInference and the other tasks that make pictures: checks them, accepts them, and takes them up again after a
+restart.
 
 Everything that can be wrong with a task is found before it is accepted: after its acknowledgement only the engine can
 fail. An accepted task belongs to the studio, not to the connection that sent it.
@@ -8,7 +9,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,7 +20,8 @@ from underpaint.engine.process import EngineProcess
 from underpaint.settings import Settings
 from underpaint.studio.caller import Caller
 from underpaint.studio.cancellation import CANCELLED, Cancellation
-from underpaint.studio.disk import BYTES_PER_PIXEL, DiskBudget
+from underpaint.studio.disk import BYTES_PER_PIXEL, DiskBudget, unforeseen
+from underpaint.studio.input_image import InputImages
 from underpaint.studio.inputs import Inputs, without_pictures
 from underpaint.studio.journal import Journal, TaskRecord
 from underpaint.studio.outcomes import Outcomes
@@ -60,7 +63,7 @@ class _Arrival:
 
 
 class ImageInference:
-    """Accepts imageInference tasks."""
+    """Accepts tasks that make pictures."""
 
     def __init__(
         self,
@@ -71,19 +74,22 @@ class ImageInference:
         journal: Journal,
         engine: EngineProcess,
         preprocessors: PreprocessorProcess,
-        upscaling: Upscaling,
     ) -> None:
         self._settings = settings
-        self._upscaling = upscaling
+        self._upscaling = Upscaling(pictures)
         self._preprocessing = Preprocessing(settings=settings, pictures=pictures)
         self._preparation = Preparation(catalog=catalog, pictures=pictures)
         self._pictures = pictures
         self._journal = journal
         self._inputs = Inputs(journal=journal, pictures=pictures)
         self._outcomes = Outcomes(
-            journal=journal, pictures=pictures, embed_parameters=settings.embed_parameters
+            journal=journal,
+            pictures=pictures,
+            embed_parameters=settings.embed_parameters,
+            result_ttl_s=settings.result_ttl_s,
         )
         self._disk = DiskBudget(settings, pictures)
+        self._input_images = InputImages(pictures, disk=self._disk, upload_ttl_s=settings.upload_ttl_s)
         self.safety = Safety(settings)
         """Looks at results, for those who ask."""
         self._resumed = False
@@ -101,7 +107,7 @@ class ImageInference:
 
     async def accept(
         self,
-        task: ImageInferenceTask,
+        task: ImageInferenceTask | UpscaleTask | ControlNetPreprocessTask,
         raw: Mapping[str, Any],
         caller: Caller,
         *,
@@ -120,26 +126,38 @@ class ImageInference:
         Raises:
             TaskError: it is not acceptable, or was cancelled before it was accepted; nothing of it is kept.
         """
-        arrival = _Arrival((caller.owner, task.task_uuid), cancellation)
+        with self._arriving(caller.owner, task.task_uuid, cancellation):
+            if isinstance(task, ImageInferenceTask):
+                return await self._accept(task, raw, caller, cancellation, on_progress)
+            if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
+                raise _conflict(task.task_uuid)
+            async with self._input_images.kept(task, raw, caller.owner) as (kept, request):
+                if cancellation.requested:
+                    raise TaskError("taskCancelled", CANCELLED)
+                if isinstance(kept, UpscaleTask):
+                    inference = await self._upscaling.as_inference(kept, caller.owner)
+                    return await self._accept(inference, request, caller, cancellation, on_progress)
+                return await self._accept_guide_image(kept, request, caller, cancellation, on_progress)
+
+    @contextmanager
+    def _arriving(self, owner: str, task_uuid: str, cancellation: Cancellation) -> Iterator[None]:
+        """From here on the task can be cancelled, by its UUID."""
+        arrival = _Arrival((owner, task_uuid), cancellation)
         self._arrivals.add(arrival)
         try:
-            return await self._accept(task, raw, caller, cancellation, on_progress)
+            yield
         finally:
             self._arrivals.discard(arrival)
             arrival.over.set()
 
-    async def accept_guide_image(
+    async def _accept_guide_image(
         self,
         task: ControlNetPreprocessTask,
         raw: Mapping[str, Any],
         caller: Caller,
-        *,
         cancellation: Cancellation,
-        on_progress: OnProgress | None = None,
+        on_progress: OnProgress | None,
     ) -> Run:
-        """Check a task of preprocessors, whose picture is kept under a UUID, and begin with it; see `accept`."""
-        if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
-            raise _conflict(task.task_uuid)
         most_pixels = (task.width or LONGEST_SIDE_PX) * (task.height or LONGEST_SIDE_PX)
         place = self._room.enter(caller, results=1, pixels_each=most_pixels)
         try:
@@ -147,6 +165,8 @@ class ImageInference:
             await self._disk.check(self._room.pixels * BYTES_PER_PIXEL)
             request = await self._preprocessing.prepare(task, caller.owner)
             place.pixels_each = request.pixels
+            if cancellation.requested:
+                raise TaskError("taskCancelled", CANCELLED)
             record = self._record(task, raw, caller, seed=0)
             if not await asyncio.to_thread(self._journal.accept, record):
                 raise _conflict(task.task_uuid)
@@ -299,6 +319,11 @@ class ImageInference:
                 )
             except TaskError as error:
                 await self._outcomes.fail(record, error)
+                await asyncio.to_thread(self._inputs.discard, record)
+            except Exception as failure:
+                # Of one task: the others go on, and the server starts.
+                log.exception("task %s cannot go on", record.task_uuid)
+                await self._outcomes.fail(record, unforeseen(failure))
                 await asyncio.to_thread(self._inputs.discard, record)
         self._resumed = True
 

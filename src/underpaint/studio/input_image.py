@@ -1,7 +1,8 @@
 """The picture of a task that answers with its UUID: kept like an upload, so that the task can be run again from it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from underpaint.images import IMAGE_UUID, encode_image
@@ -20,12 +21,16 @@ class InputImages:
         self._disk = disk
         self._upload_ttl_s = upload_ttl_s
 
-    async def keep(
+    @asynccontextmanager
+    async def kept(
         self, task: TasksWithInput, raw: Mapping[str, Any], owner: str
-    ) -> tuple[TasksWithInput, dict[str, Any]]:
-        """The task and its JSON with the picture by UUID: stored like an upload if it had none. Raises `TaskError`."""
+    ) -> AsyncIterator[tuple[TasksWithInput, dict[str, Any]]]:
+        """The task and its JSON with the picture by UUID: stored like an upload if it had none, and removed again if
+        what is done within raises. Raises `TaskError`.
+        """
         reference = task.input_image.strip().lower()
-        if not IMAGE_UUID.fullmatch(reference):
+        is_new = not IMAGE_UUID.fullmatch(reference)
+        if is_new:
             await self._disk.check(0)
             image = await self._pictures.incoming.read(task.input_image, parameter="inputImage", owner=owner)
             data = await asyncio.to_thread(encode_image, image, format="PNG")
@@ -39,4 +44,9 @@ class InputImages:
                 ttl_s=self._upload_ttl_s,
             )
         kept = {name: value for name, value in raw.items() if name != "inputs"} | {"inputImage": reference}
-        return task.model_copy(update={"input_image": reference}), kept
+        try:
+            yield task.model_copy(update={"input_image": reference}), kept
+        except BaseException:
+            if is_new:
+                await self._pictures.delete(reference, owner=owner)
+            raise

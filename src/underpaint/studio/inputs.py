@@ -16,6 +16,9 @@ from underpaint.studio.preparing import Prepared
 SEED_EXTENSIONS: dict[ImageFormat, str] = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 _PICTURES = ("seedImage", "maskImage", "referenceImages", "inputs")
 """Parameters that hold pictures: they are kept as files, under UUIDs."""
+LONGEST_WAIT_S = 7 * 24 * 3600.0
+"""What a task is run again from is kept for so long at least: results may be wanted for a minute only, and the queue
+takes longer. It goes when the task is over; the time is for what a power cut brings back."""
 _KEPT = ("seedImage", "maskImage")
 """Parameters of a kept request that name such files."""
 
@@ -83,6 +86,7 @@ class Inputs:
             names += record.request.get("referenceImages") or ()
             for adapter in record.request.get("ipAdapters") or ():
                 names += adapter["guideImages"]
+            names += [controlnet["guideImage"] for controlnet in record.request.get("controlNet") or ()]
         self._pictures.discard_seeds(names)
 
     def _put(self, data: bytes, record: TaskRecord) -> PutImage:
@@ -95,7 +99,7 @@ class Inputs:
             # Not looked up: nobody is ever told about this picture.
             size=(0, 0),
             owner=record.owner,
-            ttl_s=record.expires_s - time.time(),
+            ttl_s=max(LONGEST_WAIT_S, record.expires_s - time.time()),
             flush=record.asynchronous,
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Engine, Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Engine, Float, Row, and_, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from underpaint.database import results, tasks
@@ -27,8 +27,36 @@ _DELETE_RESULT = delete(results).where(
     results.c.position == bindparam("its_position"),
 )
 _INSERT_RESULT = PreparedStatement(insert(results))
+
+
+def _ends(status: str, at_s: Any) -> dict[str, Any]:
+    """Values of a task that is over: from then on its results are kept for as long as it asked for."""
+    kept_s = tasks.c.expires_s - tasks.c.created_s
+    return {"status": status, "finished_s": at_s, "expires_s": at_s + kept_s}
+
+
 _SET_SUCCESS = PreparedStatement(
-    update(tasks).where(_IS).values(status="success", finished_s=bindparam("finished"))
+    update(tasks).where(_IS).values(_ends("success", bindparam("finished", type_=Float)))
+)
+
+FORGOTTEN_AT_ONCE = 200
+"""Most tasks that one transaction forgets: for as long as it takes, nobody else can write."""
+_FORGETTING_PAUSE_S = 0.01
+"""Between two of these. A lock has no queue: without a pause, the thread that gave it up mostly gets it again."""
+_EXPIRED = (
+    select(tasks.c.owner, tasks.c.task_uuid)
+    # Not `in_`: for that SQLite would look through all that have ended, and not through those that have expired.
+    .where(tasks.c.status != "accepted", tasks.c.expires_s < bindparam("now"))
+    .order_by(tasks.c.expires_s)
+    .limit(FORGOTTEN_AT_ONCE)
+)
+_FORGET_EXPIRED = (
+    delete(tasks)
+    .where(tuple_(tasks.c.owner, tasks.c.task_uuid).in_(_EXPIRED))
+    .returning(tasks.c.owner, tasks.c.task_uuid)
+)
+_FORGET_RESULTS = delete(results).where(
+    results.c.owner == bindparam("its_owner"), results.c.task_uuid == bindparam("its_uuid")
 )
 
 TaskStatus = Literal["accepted", "success", "error"]
@@ -62,7 +90,7 @@ class TaskRecord:
     seed: int
     """The request's seed, or the one that was drawn for it, so that running it again gives the same pictures."""
     expires_s: float
-    """Unix time from which on the record may be forgotten."""
+    """Unix time from which on the record may be forgotten. It moves by how long the task takes to end."""
     status: TaskStatus = "accepted"
     attempts: int = 1
     """How often it was begun, across restarts."""
@@ -206,7 +234,7 @@ class Journal:
 
     def succeed(self, task: TaskRecord) -> None:
         """All its results are there."""
-        self._update(task, status="success", finished_s=time.time())
+        self._update(task, **_ends("success", time.time()))
 
     def fail(
         self,
@@ -220,9 +248,7 @@ class Journal:
         ended = update(tasks).where(_is(task.owner, task.task_uuid))
         with begin(self._database) as connection:
             connection.execute(
-                ended.values(
-                    status="error", error=dict(error), error_status=status_code, finished_s=time.time()
-                )
+                ended.values(error=dict(error), error_status=status_code, **_ends("error", time.time()))
             )
             write_down(connection, due)
         if due:
@@ -238,14 +264,19 @@ class Journal:
         return self._select(tasks.c.status == "accepted")
 
     def forget_expired(self) -> None:
-        """Drop finished tasks whose time is over."""
-        due = or_(tasks.c.status == "success", tasks.c.status == "error") & (tasks.c.expires_s < time.time())
-        with begin(self._database) as connection:
-            for owner, task_uuid in connection.execute(
-                select(tasks.c.owner, tasks.c.task_uuid).where(due)
-            ).all():
-                connection.execute(delete(results).where(_result_of(owner, task_uuid)))
-                connection.execute(delete(tasks).where(_is(owner, task_uuid)))
+        """Drop finished tasks whose time is over, which after a power cut may be there again."""
+        now_s = time.time()
+        while self._forget_some(now_s):
+            time.sleep(_FORGETTING_PAUSE_S)
+
+    def _forget_some(self, now_s: float) -> bool:
+        """Drop some of those that had expired by then, in a transaction of its own; whether there may be more."""
+        with begin(self._database, flush=False) as connection:
+            gone = connection.execute(_FORGET_EXPIRED, {"now": now_s}).all()
+            if gone:
+                keys = [{"its_owner": owner, "its_uuid": task_uuid} for owner, task_uuid in gone]
+                connection.execute(_FORGET_RESULTS, keys)
+        return len(gone) == FORGOTTEN_AT_ONCE
 
     def _update(self, task: TaskRecord, **values: Any) -> None:
         execute(self._database, update(tasks).where(_is(task.owner, task.task_uuid)).values(**values))

@@ -1,12 +1,13 @@
 """Models by the catalog, for tasks: what is wrong with one is said in the shape of the API."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from underpaint.catalog import Catalog, CatalogError, ModelEntry, ModelListUnreadable, ModelNotInstalled
 from underpaint.catalog.download import DownloadFailed, local_files
+from underpaint.studio.downloads import Downloads
 from underpaint.wire import TaskError
 from underpaint.wire.errors import parameter_code
 
@@ -31,8 +32,9 @@ def checkpoint(catalog: Catalog, air: str, *, parameter: str, as_refiner: bool =
         return catalog.resolve(air, as_refiner=as_refiner)
 
 
-async def files_of(entry: ModelEntry, *, parameter: str) -> Path:
+async def files_of(entry: ModelEntry, downloads: Downloads, *, parameter: str) -> Path:
     """The folder or file of a model, which is downloaded first if it has not been. Raises `TaskError`."""
     with refusing_as(parameter):
-        on_disk = entry.files is not None and entry.files.form != "hub"
-        return local_files(entry) if on_disk else await asyncio.to_thread(local_files, entry)
+        if entry.files is not None and entry.files.form != "hub":
+            return local_files(entry)
+        return await downloads.get((entry.air, entry.files), partial(local_files, entry))

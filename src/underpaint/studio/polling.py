@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.image_inference import ImageInference
@@ -46,14 +47,18 @@ class Polling:
         # The run first: seen the other way round, a task that ends in between would be neither running nor done.
         run = self._inference.work.find(caller.owner, task.task_uuid)
         record = await self._find(caller.owner, task.task_uuid)
-        if run is None or record.status != "accepted":
+        if run is not None and run.error is not None and record.status == "accepted":
+            item = run.error.item(task_uuid=record.task_uuid, task_type=record.task_type)
+            record = replace(record, status="error", error=item, error_status=run.error.status_code)
+        if record.status != "accepted":
             return await outcome_reply(record, self._pictures, status="success")
         so_far = () if hold_s > 0 else (await outcome_reply(record, self._pictures, status="success")).data
         processing = ProcessingStatus(
             task_type=record.task_type,
             task_uuid=record.task_uuid,
-            progress=run.percent,
-            seconds_left=self._inference.work.outlook.task_seconds_left(run),
+            # One that nothing works on goes on when the server, which is stopping, is there again.
+            progress=0 if run is None else run.percent,
+            seconds_left=None if run is None else self._inference.work.outlook.task_seconds_left(run),
         )
         return Reply(data=(*so_far, processing.item()))
 

@@ -9,6 +9,7 @@ from underpaint.catalog import Catalog, ModelEntry
 from underpaint.engine.messages import Addition, Control, Embedding, ImagePrompt, Mask, Picture, Refiner
 from underpaint.studio.additions import Additions
 from underpaint.studio.cancellation import CANCELLED, Cancellation
+from underpaint.studio.downloads import Downloads
 from underpaint.studio.fitting import fitted_mask, fitted_picture, outpaint_mask
 from underpaint.studio.incoming import PictureSource
 from underpaint.studio.lookups import checkpoint, files_of
@@ -56,7 +57,8 @@ class Preparation:
     def __init__(self, *, catalog: Catalog, pictures: Pictures) -> None:
         self._catalog = catalog
         self._pictures = pictures
-        self._additions = Additions(catalog, pictures)
+        self._downloads = Downloads()
+        self._additions = Additions(catalog, pictures, self._downloads)
 
     async def prepare_unless_cancelled(
         self, task: ImageInferenceTask, owner: str, cancellation: Cancellation
@@ -113,10 +115,10 @@ class Preparation:
             mask = await asyncio.to_thread(outpaint_mask, task, task.outpaint)
         image_prompts, guide_files = await self._additions.image_prompts(adapters, owner)
         controls, map_files = await self._additions.controls(controllers, task, owner)
-        location = await files_of(entry, parameter="model")
+        location = await files_of(entry, self._downloads, parameter="model")
         refiner = None
         if task.refiner is not None and refiner_entry is not None:
-            files = await files_of(refiner_entry, parameter="refiner.model")
+            files = await files_of(refiner_entry, self._downloads, parameter="refiner.model")
             refiner = Refiner(
                 model=model_reference(refiner_entry, files), start_step=task.refiner.steps_before(steps)
             )

@@ -1,7 +1,7 @@
 """controlNetPreprocess: the picture at the size of its guide image, and the networks that look at it."""
 
-import asyncio
 import uuid
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from underpaint.engine.messages import PreprocessRequest
 from underpaint.images import fit_image
 from underpaint.preprocessors.needs import NETWORKS_OF
 from underpaint.settings import Settings
+from underpaint.studio.downloads import Downloads
 from underpaint.studio.pictures import Pictures
 from underpaint.wire import ControlNetPreprocessTask, TaskError
 
@@ -26,13 +27,16 @@ class Preprocessing:
     def __init__(self, *, settings: Settings, pictures: Pictures) -> None:
         self._settings = settings
         self._pictures = pictures
+        self._downloads = Downloads()
 
     async def prepare(self, task: ControlNetPreprocessTask, owner: str) -> PreprocessRequest:
         """Check everything about a task that its parser cannot know. Raises `TaskError`."""
         kind = task.pre_processor_type
         try:
             networks = {
-                name: await asyncio.to_thread(network_folder, name, self._settings.preprocessor_networks)
+                name: await self._downloads.get(
+                    name, partial(network_folder, name, self._settings.preprocessor_networks)
+                )
                 for name in NETWORKS_OF.get(kind, ())
             }
         except (CatalogError, DownloadFailed) as missing:

@@ -8,6 +8,7 @@ from underpaint.engine.messages import JobRequest, PreprocessRequest, Progress
 from underpaint.studio.cancellation import Cancellation
 from underpaint.studio.journal import TaskRecord
 from underpaint.studio.room import Place
+from underpaint.wire import TaskError
 
 
 class Run:
@@ -40,7 +41,7 @@ class Run:
         self.cancellation = cancellation
         self.place = place
         self.finished = asyncio.Event()
-        """Set when the task has its outcome, in the journal too."""
+        """Set when the task has its outcome, in the journal too unless that cannot be written to."""
         self.answered = asyncio.Event()
         """Set when nobody waits for its outcome, or not any more."""
         if not awaited:
@@ -49,6 +50,8 @@ class Run:
         """Set when something has happened to one of its jobs; whoever waits for it clears it."""
         self.outcome: TaskRecord | None = None
         """The task with its results, if it was a success, as the journal has it."""
+        self.error: TaskError | None = None
+        """Why the task has failed, while the journal cannot be told; who asks is told meanwhile."""
         self.interrupted = False
         """Whether the server stopped before the task had an outcome; it goes on after a restart."""
         self.progress: dict[str, Progress] = {}

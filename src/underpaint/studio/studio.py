@@ -27,7 +27,6 @@ from underpaint.studio.cancelling import cancel_task
 from underpaint.studio.deliveries import Outbox
 from underpaint.studio.disk import DiskBudget, unforeseen
 from underpaint.studio.image_inference import ImageInference
-from underpaint.studio.input_image import InputImages
 from underpaint.studio.journal import Journal
 from underpaint.studio.links import links_by
 from underpaint.studio.model_search import search_models
@@ -40,7 +39,6 @@ from underpaint.studio.replies import outcome_reply
 from underpaint.studio.requests import RUNNABLE_ARCHITECTURES
 from underpaint.studio.run import Run
 from underpaint.studio.uploads import Uploads
-from underpaint.studio.upscaling import UpscaleInference, Upscaling
 from underpaint.studio.webhooks import Webhooks
 from underpaint.wire import (
     Acknowledgement,
@@ -99,10 +97,6 @@ class Studio:
         self._journal = journal
         self._engine = engine
         self._preprocessors = preprocessors
-        self._upscaling = Upscaling(pictures)
-        self._input_images = InputImages(
-            pictures, disk=DiskBudget(settings, pictures), upload_ttl_s=settings.upload_ttl_s
-        )
         self._inference = ImageInference(
             settings=settings,
             catalog=catalog,
@@ -110,7 +104,6 @@ class Studio:
             journal=journal,
             engine=engine,
             preprocessors=preprocessors,
-            upscaling=self._upscaling,
         )
         self._model_uploads = ModelUploads(catalog, settings)
         self._uploads = Uploads(
@@ -146,12 +139,7 @@ class Studio:
         """
         try:
             task = parse_task(raw)
-            if isinstance(task, UpscaleTask | ControlNetPreprocessTask):
-                self._refuse_while_draining()
-                task, raw = await self._input_images.keep(task, cast("Mapping[str, Any]", raw), caller.owner)
-            if isinstance(task, UpscaleTask):
-                task = await self._upscaling.as_inference(task, caller.owner)
-            if isinstance(task, ImageInferenceTask | ControlNetPreprocessTask):
+            if isinstance(task, ImageInferenceTask | UpscaleTask | ControlNetPreprocessTask):
                 return await self._infer(
                     task, cast("Mapping[str, Any]", raw), caller, on_progress, cancellation or Cancellation()
                 )
@@ -242,7 +230,7 @@ class Studio:
 
     async def _infer(
         self,
-        task: ImageInferenceTask | ControlNetPreprocessTask,
+        task: ImageInferenceTask | UpscaleTask | ControlNetPreprocessTask,
         raw: Mapping[str, Any],
         caller: Caller,
         on_progress: OnProgress | None,
@@ -250,14 +238,7 @@ class Studio:
     ) -> Reply:
         self._refuse_while_draining()
         ending = Cancellation() if task.answered_at_once else cancellation
-        if isinstance(task, ImageInferenceTask):
-            run = await self._inference.accept(
-                task, raw, caller, cancellation=ending, on_progress=on_progress
-            )
-        else:
-            run = await self._inference.accept_guide_image(
-                task, raw, caller, cancellation=ending, on_progress=on_progress
-            )
+        run = await self._inference.accept(task, raw, caller, cancellation=ending, on_progress=on_progress)
         if task.answered_at_once:
             accepted = Acknowledgement(task_type=task.task_type, task_uuid=task.task_uuid)
             return Reply(data=(accepted.item(),))
@@ -270,7 +251,9 @@ class Studio:
         if self._draining:
             raise TaskError("serviceUnavailable", "the server is stopping; try again later")
 
-    async def _outcome(self, run: Run, task: ImageInferenceTask | ControlNetPreprocessTask) -> Reply:
+    async def _outcome(
+        self, run: Run, task: ImageInferenceTask | UpscaleTask | ControlNetPreprocessTask
+    ) -> Reply:
         timeout_s = self._settings.sync_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
@@ -280,6 +263,8 @@ class Studio:
                 "inferenceTimeout",
                 f"the task is not finished after {timeout_s:g} s; it goes on, and getResponse will have its results",
             ) from None
+        if run.error is not None:
+            raise run.error
         if run.interrupted:
             raise TaskError(
                 "serviceUnavailable",
@@ -290,10 +275,8 @@ class Studio:
         )
         if record is None:
             raise TaskError("taskExpired", "the task's results have expired already")
-        # An upscale runs as another task than it was sent as.
-        as_sent = (
-            task if task.task_type == record.task_type and not isinstance(task, UpscaleInference) else None
-        )
+        # The picture of the others got a UUID, by which the journal names it.
+        as_sent = task if isinstance(task, ImageInferenceTask) else None
         return await outcome_reply(record, self._pictures, task=as_sent)
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from underpaint.engine.checkpoint_files import (
     checkpoint_name,
     remove_checkpoints,
@@ -26,6 +28,7 @@ from underpaint.studio.journal import Journal, ResultRecord, TaskRecord
 from underpaint.studio.options import CHECKPOINTS
 from underpaint.studio.outcomes import Outcomes
 from underpaint.studio.outlook import Outlook
+from underpaint.studio.persistence import is_passing
 from underpaint.studio.preparing import Prepared
 from underpaint.studio.progress import OnProgress, Reporter
 from underpaint.studio.requests import Wishes, deep_cache, job_requests
@@ -78,7 +81,6 @@ class Workbench:
         self._reports: set[asyncio.Task[None]] = set()
         self._over: list[Run] = []
         self._discarding: asyncio.Task[None] | None = None
-        self._settling = asyncio.Event()
         self.outlook = Outlook(engine, self._runs.values)
         """When the pictures will be done."""
 
@@ -218,13 +220,13 @@ class Workbench:
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the tasks that are being worked on, for `grace_s` seconds at most."""
-        self._settling.set()
+        self._outcomes.stopping.set()
         if self._work:
             await asyncio.wait(self._work, timeout=grace_s)
 
     async def settle(self) -> None:
         """Wait until every task has noticed that the engine has stopped."""
-        self._settling.set()
+        self._outcomes.stopping.set()
         if self._work:
             await asyncio.wait(self._work)
         if self._discarding is not None:
@@ -243,7 +245,7 @@ class Workbench:
         """Remove what tasks that are over would have been run again from, as long as there are any."""
         while self._over:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._settling.wait(), DISCARD_S)
+                await asyncio.wait_for(self._outcomes.stopping.wait(), DISCARD_S)
             over, self._over = self._over, []
             # A task that has failed may have been sent again since, and begun under the same names.
             checkpoints = {job.checkpoint for run in over for job in run.jobs if job.checkpoint}
@@ -280,40 +282,84 @@ class Workbench:
             result_of: waits for one and stores it.
             what: it is, for the log.
         """
-        started_s = time.monotonic()
         record = run.record
         try:
-            outcomes = submit()
-            run.cancellation.stops(partial(cancel, [job.job_id for job in run.jobs]))
-            made = await gather(result_of(position, outcome) for position, outcome in enumerate(outcomes))
-            failures = [each for each in made if isinstance(each, Failed)]
-            codes = {failure.code for failure in failures}
-            if "cancelled" in codes:
-                await self._outcomes.fail(record, TaskError("taskCancelled", CANCELLED))
-            elif "stopping" in codes:
-                run.interrupted = True
-            elif failures:
-                await self._outcomes.fail(record, _error_of(failures[0]))
-            else:
-                await self._outcomes.succeed(run)
-                if not record.results:
-                    results_made = tuple(each for each in made if isinstance(each, ResultRecord))
-                    run.outcome = replace(record, status="success", results=results_made)
-                log.info("task %s: %s in %.2f s", record.task_uuid, what, time.monotonic() - started_s)
-        except Exception as failure:
-            log.exception("task %s failed unexpectedly", record.task_uuid)
-            await self._outcomes.fail(record, unforeseen(failure))
+            await self._work_out(run, submit, cancel, result_of, what)
+        except Exception:
+            # What the journal does not have is done again.
+            log.exception("task %s has no outcome; it goes on after the restart", record.task_uuid)
+            run.interrupted = True
         finally:
             del self._runs[record.owner, record.task_uuid]
             run.place.leave()
             run.finished.set()
         if run.interrupted:
             # An orderly stop says nothing against the task.
-            await asyncio.to_thread(self._journal.begun_in_vain, record)
+            with contextlib.suppress(DBAPIError):
+                await asyncio.to_thread(self._journal.begun_in_vain, record)
         else:
             self._over.append(run)
             if self._discarding is None:
                 self._discarding = asyncio.create_task(self._discard_soon(), name="discarding")
+
+    async def _work_out(
+        self,
+        run: Run,
+        submit: Callable[[], Sequence[asyncio.Future[Outcome]]],
+        cancel: Callable[[Sequence[str]], None],
+        result_of: Callable[[int, asyncio.Future[Outcome]], Coroutine[Any, Any, Failed | ResultRecord]],
+        what: str,
+    ) -> None:
+        """See `_work_on`. Raises what keeps the outcome from being written down, if that lasts to the end."""
+        started_s = time.monotonic()
+        record = run.record
+        cancel_all = partial(cancel, [job.job_id for job in run.jobs])
+
+        async def result_at(
+            position: int, outcome: asyncio.Future[Outcome]
+        ) -> Failed | ResultRecord | Exception:
+            try:
+                return await result_of(position, outcome)
+            except Exception as failure:
+                # The task fails with it: its other pictures are not wanted any more.
+                cancel_all()
+                return failure
+
+        try:
+            outcomes = submit()
+        except Exception as failure:
+            log.exception("task %s failed unexpectedly", record.task_uuid)
+            await self._fail(run, unforeseen(failure))
+            return
+        run.cancellation.stops(cancel_all)
+        made = await gather(result_at(position, outcome) for position, outcome in enumerate(outcomes))
+        unexpected = next((each for each in made if isinstance(each, Exception)), None)
+        failures = [each for each in made if isinstance(each, Failed)]
+        codes = {failure.code for failure in failures}
+        if unexpected is not None and self._outcomes.stopping.is_set() and is_passing(unexpected):
+            raise unexpected
+        if unexpected is not None:
+            log.error("task %s failed unexpectedly", record.task_uuid, exc_info=unexpected)
+            await self._fail(run, unforeseen(unexpected))
+        elif "cancelled" in codes:
+            await self._fail(run, TaskError("taskCancelled", CANCELLED))
+        elif "stopping" in codes:
+            run.interrupted = True
+        elif failures:
+            await self._fail(run, _error_of(failures[0]))
+        else:
+            await self._outcomes.succeed(run)
+            if not record.results:
+                results_made = tuple(each for each in made if isinstance(each, ResultRecord))
+                run.outcome = replace(record, status="success", results=results_made)
+            log.info("task %s: %s in %.2f s", record.task_uuid, what, time.monotonic() - started_s)
+
+    async def _fail(self, run: Run, error: TaskError) -> None:
+        def tell() -> None:
+            run.error = error
+            run.finished.set()
+
+        await self._outcomes.fail(run.record, error, delayed=tell)
 
 
 def _error_of(failure: Failed) -> TaskError:
