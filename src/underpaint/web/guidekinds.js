@@ -32,7 +32,7 @@ export const KINDS = {
   ipadapter: {
     parameter: "ipAdapters",
     title: "IP-Adapters",
-    hint: "Leads towards what its pictures show, and how they look. One to three are usual. With __BLANK__ as the prompt they lead alone.",
+    hint: "Leads towards what its pictures show. One to three are usual; with __BLANK__ as the prompt they lead alone.",
     most: 8,
     fields: [
       { name: "weight", label: "Weight", range: [-1, 1, 0.05], value: 1, first: 0.6, when: weighed, hint: "0.4 to 0.8 leaves the prompt its say; below 0 leads away from it." },
