@@ -1,21 +1,30 @@
 """Writes the generated parts of the documentation anew: `make docs`.
 
 A page holds prose, and blocks between `<!-- generated: NAME -->` and `<!-- end -->`, which come from the code:
-settings, tasks, errors, commands, metrics, models. `tests/test_docs.py` fails when a block is out of date.
+settings, tasks, errors, commands, the library, metrics, models. `tests/test_docs.py` fails when a block is out of date.
 """
 
+import ast
 import dataclasses
+import functools
+import inspect
 import re
 import sys
+import textwrap
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
+import annotated_types
+from pydantic.fields import FieldInfo
+
+import underpaint
 from underpaint.catalog import ModelEntry
 from underpaint.catalog.embedded_entry import ALWAYS_THERE
 from underpaint.catalog.known import KNOWN
 from underpaint.cli.main import app
+from underpaint.cli.options import ALL_SETTINGS
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.server.metrics import Metrics
 from underpaint.settings import ENVIRONMENT_PREFIX, Settings
@@ -29,12 +38,6 @@ from underpaint.wire import (
     json_schema,
     parse_task,
     results,
-)
-from underpaint.wire.parameters import (
-    IGNORED_OUTSIDE_INFERENCE,
-    IGNORED_PARAMETERS,
-    UNSUPPORTED_INPUTS,
-    UNSUPPORTED_PARAMETERS,
 )
 
 DOCS = Path(__file__).parent
@@ -89,11 +92,32 @@ def _settings() -> str:
                 _code(name),
                 _code(f"--{name.replace('_', '-')}"),
                 _code(ENVIRONMENT_PREFIX + name.upper()),
+                _values(field),
                 "the platform's folder for data" if name == "data_dir" else shown,
                 str(field.description),
             )
         )
-    return _table(("setting", "option", "environment", "default", "meaning"), rows)
+    return _table(("setting", "option", "environment", "values", "default", "meaning"), rows)
+
+
+def _values(field: FieldInfo) -> str:
+    """What a setting may be set to, in words."""
+    kind = next(each for each in get_args(field.annotation) or (field.annotation,) if each is not type(None))
+    origin = get_origin(field.annotation)
+    if origin is Literal:
+        return ", ".join(map(_code, get_args(field.annotation)))
+    if origin in (dict, tuple):
+        return "table" if origin is dict else "list"
+    if kind is bool:
+        return "`true`, `false`"
+    if kind not in (int, float):
+        return "path" if kind is Path else "text"
+    words = "whole number" if kind is int else "number"
+    bounds = {type(each): each for each in field.metadata}
+    least, above = bounds.get(annotated_types.Ge), bounds.get(annotated_types.Gt)
+    most = bounds.get(annotated_types.Le)
+    words += f" from {least.ge}" if least else f" above {above.gt}" if above else ""
+    return words + (f" to {most.le}" if most else "")
 
 
 def _type(described: Mapping[str, Any]) -> str:
@@ -129,26 +153,26 @@ def _default(described: Mapping[str, Any], *, required: bool) -> str:
     default = described.get("default")
     if default in (None, [], ""):
         return ""
+    if isinstance(default, dict):
+        # Each member has its own.
+        return ""
     if isinstance(default, list):
         default = ", ".join(default)
     return _code(str(default).lower() if isinstance(default, bool) else default)
 
 
 def _tasks() -> str:
-    definitions = json_schema()["$defs"]
     parts = []
     for task_type, model in TASK_MODELS.items():
-        definition = definitions[model.__name__]
+        definition = definitions()[model.__name__]
         required = definition["required"]
         properties: dict[str, Any] = {}
         for name, described in definition["properties"].items():
             properties[name] = described
             # What an object holds, or the objects of a list, comes after it.
-            reference = described.get("$ref") or described.get("items", {}).get("$ref")
-            if reference is not None:
-                inner = definitions[reference.rpartition("/")[2]]["properties"]
-                prefix = f"{name}[]" if "items" in described else name
-                properties |= {f"{prefix}.{member}": each for member, each in inner.items()}
+            prefix = f"{name}[]" if "items" in described else name
+            inner = _resolved(described.get("items", described)).get("properties", {})
+            properties |= {f"{prefix}.{member}": each for member, each in inner.items()}
         rows = [
             (
                 _code(name),
@@ -166,24 +190,79 @@ def _tasks() -> str:
     return "\n\n".join(parts)
 
 
+@functools.cache
+def definitions() -> Mapping[str, Any]:
+    """JSON Schema of every task and of what is in it, by name."""
+    found: Mapping[str, Any] = json_schema()["$defs"]
+    return found
+
+
+def _resolved(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A definition in place of a reference to it."""
+    reference = described.get("$ref")
+    return described if reference is None else definitions()[reference.rpartition("/")[2]]
+
+
 def _unsupported() -> str:
-    named = {
-        **UNSUPPORTED_PARAMETERS,
-        **{f"inputs.{name}": reason for name, reason in UNSUPPORTED_INPUTS.items()},
-    }
-    reasons: dict[str, list[str]] = {}
-    for name, reason in named.items():
-        reasons.setdefault(reason, []).append(_code(name))
-    return _table(("parameter", "because"), ((", ".join(names), reason) for reason, names in reasons.items()))
+    return _without_effect(
+        (
+            (task_type, name, reason)
+            for task_type, model in TASK_MODELS.items()
+            for name, reason in model.unsupported.items()
+        ),
+        "refused",
+    )
 
 
 def _ignored() -> str:
-    everywhere = [(_code(name), "every task", reason) for name, reason in IGNORED_PARAMETERS.items()]
-    elsewhere = [
-        (_code(name), "every task but imageInference", reason)
-        for name, reason in IGNORED_OUTSIDE_INFERENCE.items()
-    ]
-    return _table(("parameter", "in", "because"), [*everywhere, *elsewhere])
+    return _without_effect(
+        (
+            (task_type, name, reason)
+            for task_type, model in TASK_MODELS.items()
+            for name, reason in model.ignored.items()
+        ),
+        "no effect",
+    )
+
+
+def _without_effect(parameters: Iterable[tuple[str, str, str]], word: str) -> str:
+    """Parameters that are not acted upon, with the tasks in which that is so, and members of objects of which the types
+    say the same.
+
+    Args:
+        parameters: task type, name and reason.
+        word: what the types say.
+    """
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for task_type, name, reason in [*parameters, *_members_without_effect(word)]:
+        tasks.setdefault((name, reason), []).append(task_type)
+    rows: dict[tuple[str, str], list[str]] = {}
+    for (name, reason), where in tasks.items():
+        rows.setdefault((_in_words(where), reason), []).append(_code(name))
+    return _table(
+        ("parameter", "in", "because"),
+        ((", ".join(names), where, reason) for (where, reason), names in rows.items()),
+    )
+
+
+def _members_without_effect(word: str) -> Iterator[tuple[str, str, str]]:
+    """Members of objects, each with the task and the reason."""
+    for task_type, documented in documented_api().items():
+        for parent, given in documented.get("members", {}).items():
+            for member in given:
+                found, said = member_verdict(task_type, parent, member)
+                if found == word:
+                    yield task_type, f"{parent}.{member}", said.removesuffix(".")
+
+
+def _in_words(task_types: Sequence[str]) -> str:
+    """Some of the tasks, or all but some."""
+    others = [each for each in TASK_MODELS if each not in task_types]
+    if not others:
+        return "every task"
+    named = others if len(others) < len(task_types) else task_types
+    words = " and ".join([", ".join(named[:-1]), named[-1]]) if len(named) > 1 else named[0]
+    return f"every task but {words}" if named is others else words
 
 
 def _errors() -> str:
@@ -220,8 +299,137 @@ def _commands() -> str:
         sys.argv[0] = started_as
     # The first heading and the list of contents are the page's own affair, and the data folder is this machine's.
     text = re.sub(r"\A# .*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
+    # They have a page of their own.
+    text = re.sub(
+        r"(?<=^\*\*Settings\*\*:\n\n)[^*].*\n\n(?:\* `--.*\n)+", _settings_of, text, flags=re.MULTILINE
+    )
     data_dir = Settings.model_fields["data_dir"].get_default(call_default_factory=True, validated_data={})
     return text.replace(str(data_dir), "the platform's folder for data")
+
+
+def _settings_of(block: re.Match[str]) -> str:
+    """The settings that a command takes: one by one, or in a word where it takes all."""
+    return block[0] if block[0].count("\n* `--") < len(ALL_SETTINGS) else "All [settings](settings.md).\n"
+
+
+def _library() -> str:
+    return "\n\n".join(
+        [
+            _function(underpaint.transform),
+            f"## Painter\n\n{_paragraphs(inspect.getdoc(underpaint.Painter))}\n\n"
+            "`Painter(settings=None)`; by default the settings are those of environment and file.",
+            _function(underpaint.Painter.transform),
+            _function(underpaint.Painter.transform_many),
+            _value(underpaint.Transformed),
+            _function(underpaint.Transformed.save),
+            *map(_value, (underpaint.Guide, underpaint.Control, underpaint.Progress)),
+            f"## TransformFailed\n\n{_paragraphs(inspect.getdoc(underpaint.TransformFailed))}",
+        ]
+    )
+
+
+def _function(function: Callable[..., Any]) -> str:
+    """A function's docstring: its summary, and its arguments as a table."""
+    text, *rest = re.split(r"^(Args|Returns|Raises):\n", inspect.getdoc(function) or "", flags=re.MULTILINE)
+    sections = dict(zip(rest[::2], map(textwrap.dedent, rest[1::2]), strict=True))
+    parameters = inspect.signature(function).parameters
+    node = _node(function)
+    annotations = {
+        each.arg: each.annotation for each in (*node.args.args, *node.args.kwonlyargs) if each.annotation
+    }
+    rows = []
+    for name, meaning in _described(sections.get("Args", "")):
+        default = parameters[name.lstrip("*")].default
+        annotation = annotations.get(name)
+        rows.append(
+            (
+                _code(name),
+                "" if annotation is None else _python_type(annotation, function.__globals__),
+                "" if default in (inspect.Parameter.empty, None, ()) else _literal(default),
+                meaning,
+            )
+        )
+    is_method = "." in function.__qualname__
+    parts = [f"{'###' if is_method else '##'} {function.__qualname__}", _paragraphs(text)]
+    if rows:
+        parts.append(_table(("argument", "type", "default", "meaning"), rows))
+    else:
+        # Its arguments say what they are by their names.
+        written = re.sub(r"(: [^,=]+)=", r"\1 = ", ast.unparse(_without_self(node.args)))
+        parts.insert(1, _code(f"{function.__qualname__}({written})"))
+    if "Returns" in sections:
+        parts.append(f"**Returns** {_paragraphs(sections['Returns'])}")
+    if "Raises" in sections:
+        parts.append(
+            "**Raises**\n\n"
+            + "\n".join(f"- `{name}`: {meaning}" for name, meaning in _described(sections["Raises"]))
+        )
+    return "\n\n".join(parts)
+
+
+def _without_self(arguments: ast.arguments) -> ast.arguments:
+    arguments.args = [each for each in arguments.args if each.arg != "self"]
+    return arguments
+
+
+def _value(value: type[Any]) -> str:
+    """A dataclass: its docstring, and its fields with the strings below them."""
+    body = _node(value).body
+    rows = []
+    for statement, below in zip(body, [*body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            said = (
+                below.value.value
+                if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+                else ""
+            )
+            name = statement.target.id
+            default = value.__dataclass_fields__[name].default
+            rows.append(
+                (
+                    _code(name),
+                    _python_type(statement.annotation, vars(sys.modules[value.__module__])),
+                    "" if default is dataclasses.MISSING else _literal(default),
+                    " ".join(str(said).split()),
+                )
+            )
+    fields = _table(("field", "type", "default", "meaning"), rows)
+    return f"## {value.__name__}\n\n{_paragraphs(inspect.getdoc(value))}\n\n{fields}"
+
+
+def _node(described: Any) -> Any:
+    """The definition of a function or class in its source."""
+    return ast.parse(textwrap.dedent(inspect.getsource(described))).body[0]
+
+
+def _paragraphs(text: str | None) -> str:
+    """A docstring's text, a line for each paragraph."""
+    return "\n\n".join(" ".join(part.split()) for part in (text or "").strip().split("\n\n"))
+
+
+def _described(section: str) -> list[tuple[str, str]]:
+    """Names and what is said of each, of a section of a docstring."""
+    found = re.findall(r"^(\S[^:]*): (.*(?:\n .*)*)", section, re.MULTILINE)
+    return [(name, " ".join(meaning.split())) for name, meaning in found]
+
+
+def _python_type(annotation: ast.expr, names: Mapping[str, Any]) -> str:
+    """An annotation as it is written, but for choices, which are listed."""
+    if isinstance(annotation, ast.BinOp):
+        return f"{_python_type(annotation.left, names)} or {_python_type(annotation.right, names)}"
+    choices: tuple[object, ...] = ()
+    if isinstance(annotation, ast.Name):
+        choices = get_args(names.get(annotation.id))
+    elif isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        choices = ast.literal_eval(annotation.slice)
+    if choices and all(isinstance(each, str) for each in choices):
+        return ", ".join(map(_literal, choices))
+    return _code(ast.unparse(annotation))
+
+
+def _literal(value: object) -> str:
+    """As a program writes it."""
+    return _code(repr(value).replace("'", '"'))
 
 
 def _metrics() -> str:
@@ -298,13 +506,19 @@ def result_fields(task_type: str) -> set[str]:
 
 def documented_api() -> dict[str, dict[str, Any]]:
     """Tasks, parameters and result fields that the hosted API documents."""
-    return tomllib.loads((DOCS / "compatibility.toml").read_text("utf-8"))
+    documented = tomllib.loads((DOCS / "compatibility.toml").read_text("utf-8"))
+    for task in documented.values():
+        said = ""
+        for name, note in task.get("notes", {}).items():
+            # Their order is not that of the members.
+            said = task["notes"][name] = said if note == "likewise" else note
+    return documented
 
 
 def verdict(task_type: str, name: str) -> tuple[str, str]:
     """What becomes of a documented parameter of a task that this server knows: a word, and what there is to say."""
     model = TASK_MODELS[task_type]
-    definition = json_schema()["$defs"][model.__name__]
+    definition = definitions()[model.__name__]
     if name in definition["properties"]:
         said = documented_api()[task_type].get("differs", {}).get(name, "")
         return ("differs" if said else "works"), said
@@ -368,12 +582,8 @@ def member_verdict(task_type: str, parent: str, member: str) -> tuple[str, str]:
 
 def _members(task_type: str, name: str) -> set[str]:
     """Members of an object that the types know."""
-    definitions = json_schema()["$defs"]
-    described = definitions[TASK_MODELS[task_type].__name__]["properties"][name]
-    inner = described.get("items", described)
-    if "$ref" in inner:
-        inner = definitions[inner["$ref"].rpartition("/")[2]]
-    return set(inner.get("properties", ()))
+    described = definitions()[TASK_MODELS[task_type].__name__]["properties"][name]
+    return set(_resolved(described.get("items", described)).get("properties", ()))
 
 
 def field_verdict(task_type: str, name: str) -> tuple[str, str]:
@@ -419,6 +629,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "schedulers": _schedulers,
     "families": _families,
     "commands": _commands,
+    "library": _library,
     "metrics": _metrics,
     "models": _models,
     "compatibility": _compatibility,

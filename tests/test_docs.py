@@ -1,6 +1,7 @@
 """The documentation: complete, up to date, and its commands and links lead somewhere."""
 
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -8,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
@@ -15,8 +17,16 @@ import underpaint
 from underpaint.cli.main import app
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.settings import Settings
-from underpaint.wire import ERROR_CODES, TASK_MODELS, ImageInferenceTask, parse_request, parse_task
+from underpaint.wire import (
+    ERROR_CODES,
+    TASK_MODELS,
+    ImageInferenceTask,
+    TaskError,
+    parse_request,
+    parse_task,
+)
 from underpaint.wire.fields import wire_name
+from underpaint.wire.parameters import UNSUPPORTED_INPUTS
 
 REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
@@ -74,6 +84,47 @@ def test_every_task_type_and_parameter_is_documented_and_described() -> None:
         section = page.partition(f"### {task_type}\n")[2].partition("\n#")[0]
         for name in model.wire_names():
             assert name == "taskType" or f"`{name}`" in section, (task_type, name)
+
+
+def test_every_member_of_an_object_of_a_task_is_documented() -> None:
+    page = _text("docs/api.md")
+
+    for task_type, model in TASK_MODELS.items():
+        section = page.partition(f"### {task_type}\n")[2].partition("\n#")[0]
+        for name, described in generate.definitions()[model.__name__]["properties"].items():
+            for member in generate._members(task_type, name):
+                prefix = f"{name}[]" if "items" in described else name
+                assert f"`{prefix}.{member}`" in section, (task_type, name, member)
+
+
+def _rows(page: str, name: str) -> list[list[str]]:
+    """The cells of a generated table."""
+    block = page.partition(f"<!-- generated: {name} -->")[2].partition("<!-- end -->")[0]
+    lines = [line for line in block.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("task_type", TASK_MODELS)
+def test_the_page_says_in_which_tasks_a_parameter_is_refused_or_ignored(task_type: str) -> None:
+    page = _text("docs/api.md")
+    said: dict[str, set[str]] = {}
+    for block in ("unsupported", "ignored"):
+        named = [
+            re.findall(r"`([^`]+)`", names)
+            for names, where, _ in _rows(page, block)
+            if (task_type in re.split(r"\W+", where)) != where.startswith("every task")
+        ]
+        said[block] = {name for names in named for name in names}
+
+    model = TASK_MODELS[task_type]
+    for block, there in (("unsupported", model.unsupported), ("ignored", model.ignored)):
+        assert {name for name in said[block] if "." not in name} == set(there), block
+    if task_type == "imageInference":
+        assert {f"inputs.{name}" for name in UNSUPPORTED_INPUTS} <= said["unsupported"]
+    for name in model.unsupported:
+        with pytest.raises(TaskError) as refused:
+            parse_task({"taskType": task_type, "taskUUID": "a", name: 7})
+        assert refused.value.code == "unsupportedParameter", name
 
 
 def test_the_results_of_every_task_type_are_documented() -> None:
@@ -167,6 +218,46 @@ def test_every_task_of_the_api_that_this_server_knows_says_what_it_answers() -> 
     for task_type, documented in generate.documented_api().items():
         if task_type in TASK_MODELS:
             assert set(documented["results"]) & generate.result_fields(task_type), task_type
+
+
+def test_everything_that_the_library_exports_is_documented() -> None:
+    page = _text("docs/library.md")
+
+    for name in set(underpaint.__all__) - {"__version__"}:
+        assert f"## {name}\n" in page, name
+    for name in set(inspect.signature(underpaint.Painter.transform).parameters) - {"self"}:
+        assert f"| `{name}` |" in page, name
+
+
+def test_the_example_of_the_library_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [example] = _fenced(_text("docs/library.md"), "python")
+    (tmp_path / "photo.jpg").write_bytes((REPOSITORY / "examples" / "photo.jpg").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNDERPAINT_DATA_DIR", str(tmp_path / "data"))
+
+    names: dict[str, Any] = {}
+    exec(compile(example, "library.md", "exec"), names)
+
+    assert (tmp_path / "sketch.png").exists()
+    assert names["sketch"].effective_steps == names["sketch"].steps / 2
+    assert names["lake"].strength is None
+    assert [each.strength for (each,) in (names["weak"], names["strong"])] == [0.3, 0.7]
+
+
+def test_the_settings_that_are_shown_are_understood() -> None:
+    shown = re.findall(r"^ *```toml\n(.*?)^ *```", _text("docs/settings.md"), re.DOTALL | re.MULTILINE)
+
+    assert len(shown) == 2
+    for block in shown:
+        assert Settings(**tomllib.loads(block)).model_fields_set
+
+
+def test_every_choice_of_a_setting_is_on_its_page() -> None:
+    rows = {row[0]: row for row in _rows(_text("docs/settings.md"), "settings")}
+
+    for name, field in Settings.model_fields.items():
+        for choice in get_args(field.annotation) if get_origin(field.annotation) is Literal else ():
+            assert f"`{choice}`" in rows[f"`{name}`"][3], (name, choice)
 
 
 def test_every_command_is_documented() -> None:

@@ -150,7 +150,7 @@ def _models(settings: Settings) -> Iterator[tuple[State, str]]:
 
 def _access(settings: Settings) -> Iterator[tuple[State, str]]:
     from underpaint.database import open_database
-    from underpaint.server.access import is_loopback
+    from underpaint.server.access import is_local
     from underpaint.server.keys import KeyRing
 
     database = open_database(settings.data_dir, settings.database_url)
@@ -170,12 +170,13 @@ def _access(settings: Settings) -> Iterator[tuple[State, str]]:
             "note",
             "all keys are revoked or have expired: a server refuses everybody until `underpaint keys add NAME`",
         )
-    elif is_loopback(settings.host):
+    elif is_local(settings.host, settings.public_url):
         yield "ok", f"no key was made: a server on {settings.host} accepts any key, from this machine only"
     else:
         yield (
             "note",
-            f"no key was made: a server on {settings.host} refuses everybody until `underpaint keys add NAME`",
+            f"no key was made: a server on {settings.public_url or settings.host} refuses everybody until "
+            "`underpaint keys add NAME`",
         )
 
 

@@ -16,7 +16,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 
-from tests.studio.conftest import fresh_database
+from tests.studio.conftest import (
+    Workplace,
+    fresh_database,
+    item_of,
+    open_result,
+    transformation,
+)
 from tests.test_database import FIRST_SCHEMA
 from underpaint import claim
 from underpaint.claim import AlreadyServed, claim_database
@@ -43,9 +49,36 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+class Server:
+    """PostgreSQL, reached through a socket in a folder of its own."""
+
+    def __init__(self, folder: Path, user: str | None) -> None:
+        self.folder = folder
+        self.url = f"postgresql://paint@/postgres?host={folder}"
+        self._user = user
+
+    def run(self, program: str, *arguments: str) -> None:
+        """One of its programs, on its data."""
+        # Into a file and not a pipe: the server would hold the pipe open for as long as it runs.
+        with (self.folder / "said").open("w+") as said:
+            command = (f"{PROGRAMS}/{program}", "-D", f"{self.folder}/data", *arguments)
+            done = subprocess.run(
+                command, cwd=self.folder, user=self._user, stdout=said, stderr=subprocess.STDOUT, check=False
+            )
+            said.seek(0)
+            assert done.returncode == 0, f"{' '.join(command)}: {said.read()}"
+
+    def start(self) -> None:
+        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off"
+        self.run("pg_ctl", "-w", "-l", f"{self.folder}/log", "-o", options, "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """Of an empty server, reached through a socket in a folder of its own."""
+def server() -> Iterator[Server]:
+    """An empty one."""
     assert PROGRAMS is not None, "REQUIRE_POSTGRESQL is set, but initdb and pg_ctl are not installed"
     # It refuses to run as root.
     user = "nobody" if os.getuid() == 0 else None
@@ -55,23 +88,19 @@ def url() -> Iterator[str]:
             owner = pwd.getpwnam(user)
             os.chown(folder, owner.pw_uid, owner.pw_gid)
 
-        def run(program: str, *arguments: str) -> None:
-            # Into a file and not a pipe: the server would hold the pipe open for as long as it runs.
-            with (folder / "said").open("w+") as said:
-                command = (f"{PROGRAMS}/{program}", *arguments)
-                done = subprocess.run(
-                    command, cwd=folder, user=user, stdout=said, stderr=subprocess.STDOUT, check=False
-                )
-                said.seek(0)
-                assert done.returncode == 0, f"{' '.join(command)}: {said.read()}"
-
-        run("initdb", "-D", f"{folder}/data", "-U", "paint", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+        server = Server(folder, user)
+        server.run("initdb", "-U", "paint", "-A", "trust", "-E", "UTF8", "--no-sync")
+        server.start()
         try:
-            yield f"postgresql://paint@/postgres?host={folder}"
+            yield server
         finally:
-            run("pg_ctl", "-D", f"{folder}/data", "-w", "-m", "immediate", "stop")
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def url(server: Server) -> str:
+    """Of it."""
+    return server.url
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +110,10 @@ def _on_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(900)
 def test_what_holds_on_sqlite_holds_here(url: str) -> None:
-    names = ("restart", "polling", "webhooks", "room", "uploads", "disk", "cancelling")
+    names = (
+        *("restart", "polling", "webhooks", "room", "uploads", "disk", "cancelling", "journal"),
+        *("persistence", "upscaling"),
+    )
     # A test may end while a task of its studio goes on, and leave that task's connection to the garbage collector.
     ignored = "ignore::pytest.PytestUnraisableExceptionWarning"
     # One process for all: each would import everything anew.
@@ -97,6 +129,32 @@ def test_what_holds_on_sqlite_holds_here(url: str) -> None:
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_task_that_ends_while_the_database_restarts_has_its_result(
+    server: Server, open_workplace: Callable[..., Workplace]
+) -> None:
+    workplace = open_workplace()
+    workplace.engine.holding = True
+    tasks = [transformation(deliveryMethod="async"), transformation(numberResults=2)]
+    item_of(await workplace.perform(tasks[0]))
+    waiting = asyncio.create_task(workplace.perform(tasks[1]))
+    async with asyncio.timeout(60):
+        while len(workplace.engine.jobs) < 3:  # noqa: ASYNC110 -- the engine tells of its first jobs only
+            await asyncio.sleep(0.01)
+    await asyncio.to_thread(server.stop)
+    workplace.engine.release()
+    # Long enough for several attempts.
+    await asyncio.sleep(2)
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(60):
+        assert len((await waiting).data) == 2
+    done = item_of(
+        await workplace.perform({"taskType": "getResponse", "taskUUID": tasks[0]["taskUUID"]}, hold_s=60)
+    )
+    assert done["status"] == "success"
+    assert (await open_result(workplace, done)).size == (128, 128)
 
 
 def test_the_first_schema_is_brought_up_to_date(url: str, tmp_path: Path) -> None:

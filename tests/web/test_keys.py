@@ -24,9 +24,7 @@ async def test_a_server_with_keys_asks_for_one(visit: Visit, keyed: tuple[Server
     await visitor.page.reload()
     await visitor.ready()
     await visitor.page.get_by_text("Guide images").click()
-    await expect(visitor.page.locator("#guides-hint")).to_contain_text(
-        "What leads beside the prompt"
-    )
+    await expect(visitor.page.locator("#guides-hint")).to_contain_text("What leads beside the prompt")
     await expect(visitor.page.locator("#add-guide")).to_be_enabled()
     await visitor.quick()
     await visitor.paint()

@@ -65,6 +65,7 @@ def test_every_type_can_also_be_named_by_a_model(name: str) -> None:
         ({"webhookURL": "", "uploadEndpoint": ""}, "webhook_url", None),
         ({"deliveryMethod": "async"}, "answered_at_once", True),
         ({"outputType": ["dataURI", "URL"], "retry": 2}, "output_type", ("dataURI", "URL")),
+        ({"outputType": "URL", "numberResults": 1}, "output_type", ("URL",)),
     ],
 )
 def test_what_is_accepted(parameters: dict[str, object], attribute: str, expected: object) -> None:
@@ -111,6 +112,7 @@ def test_what_is_accepted(parameters: dict[str, object], attribute: str, expecte
             "unsupportedParameter",
             "includeHandsAndFaceOpenPose",
         ),
+        ({"numberResults": 4}, "unsupportedParameter", "numberResults"),
         ({"inputs": "x"}, "invalidInputs", "inputs"),
         ({"inputs": {"image": "b"}}, "incompatibleParameters", ["inputImage", "inputs.image"]),
         ({"inputs": {"picture": "b"}}, "unknownParameter", "inputs.picture"),

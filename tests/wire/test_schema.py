@@ -1,4 +1,15 @@
-from underpaint.wire import MAX_TASKS, TASK_MODELS, ImageInferenceTask, json_schema
+import json
+
+import pytest
+
+from underpaint.wire import (
+    MAX_TASKS,
+    TASK_MODELS,
+    ControlNetPreprocessTask,
+    ImageInferenceTask,
+    UpscaleTask,
+    json_schema,
+)
 
 
 def test_every_task_type_is_in_the_schema_with_its_parameters() -> None:
@@ -37,8 +48,25 @@ def test_ranges_and_defaults_are_in_the_schema() -> None:
     }
 
 
+@pytest.mark.parametrize("model", [ImageInferenceTask, UpscaleTask, ControlNetPreprocessTask])
+def test_every_task_that_makes_pictures_takes_one_form_of_them_or_several(model: type[object]) -> None:
+    one = {"type": "string", "enum": ["URL", "base64Data", "dataURI"]}
+    described = json_schema()["$defs"][model.__name__]["properties"]["outputType"]
+    assert described == {
+        "oneOf": [one, {"type": "array", "items": one}],
+        "default": ["URL"],
+        "description": "the form of the results; one or a list",
+    }
+
+
+def test_members_that_no_definition_has_are_described_where_they_stand() -> None:
+    properties = json_schema()["$defs"][ImageInferenceTask.__name__]["properties"]
+    for name in ("inputs", "safety"):
+        assert all(member["description"] for member in properties[name]["properties"].values())
+
+
 def test_the_schema_speaks_of_no_nulls() -> None:
-    assert "null" not in str(json_schema())
+    assert "null" not in json.dumps(json_schema())
 
 
 def test_references_can_point_into_an_openapi_document() -> None:

@@ -50,6 +50,8 @@ def test_the_name_of_the_python_client_is_kept() -> None:
         ({"webhookURL": "", "targetMegapixels": None}, "webhook_url", None),
         ({"deliveryMethod": "async"}, "answered_at_once", True),
         ({"outputType": ["dataURI", "URL"]}, "output_type", ("dataURI", "URL")),
+        ({"outputType": "base64data"}, "output_type", ("base64Data",)),
+        ({"numberResults": 1.0}, "upscale_factor", 2),
     ],
 )
 def test_what_is_accepted(parameters: dict[str, object], attribute: str, expected: object) -> None:
@@ -67,6 +69,8 @@ def test_what_is_accepted(parameters: dict[str, object], attribute: str, expecte
         ({"upscaleFactor": 5}, "invalidUpscaleFactor", "upscaleFactor"),
         ({"upscaleFactor": "2"}, "invalidUpscaleFactor", "upscaleFactor"),
         ({"targetMegapixels": 4}, "unsupportedParameter", "targetMegapixels"),
+        ({"numberResults": 2}, "unsupportedParameter", "numberResults"),
+        ({"numberResults": True}, "unsupportedParameter", "numberResults"),
         ({"inputs": "x"}, "invalidInputs", "inputs"),
         ({"inputs": {"image": "b"}}, "incompatibleParameters", ["inputImage", "inputs.image"]),
         ({"inputs": {"picture": "b"}}, "unknownParameter", "inputs.picture"),

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 1 for a failure, 2 for a wrong call, 130 when interrupted.
+
+    Raises:
+        SystemExit: with 3, by `serve`, where the server cannot start.
     """
     try:
         code = app(arguments, exit_on_error=False, print_error=False)

@@ -61,8 +61,9 @@ def transform(
 ) -> None:
     """Transform a photo after a prompt, and write the pictures to files.
 
-    With several strengths or prompts, a labelled contact sheet is written as well. Nothing is uploaded; a hub is
-    contacted only for a model that comes from one and is not downloaded yet.
+    With several strengths or prompts, a labelled contact sheet is written as well. Nothing is uploaded. A hub is
+    contacted only for what is not downloaded yet: a model that comes from one, and, of a checkpoint that is one file
+    and was added without --config, its configuration, its tokenizer and the networks that the file lacks.
 
     Args:
         photo: PNG, JPG or WEBP file.

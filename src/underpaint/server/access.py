@@ -44,6 +44,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_local(host: str, public_url: str | None) -> bool:
+    """Whether only this machine can reach a server that listens on `host`, as far as the setting `public_url` says."""
+    return is_loopback(host) and (public_url is None or is_loopback(urlsplit(public_url).hostname or ""))
+
+
 class Access:
     """The policy of one running server.
 
@@ -66,9 +71,7 @@ class Access:
     ) -> None:
         self._limits = limits or Limits()
         self._keys = keys
-        self._local = is_loopback(host) and (
-            public_url is None or is_loopback(urlsplit(public_url).hostname or "")
-        )
+        self._local = is_local(host, public_url)
         self._clock = clock
         self._snapshot: KeySnapshot | None = None
         self._read_s = 0.0

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from underpaint.wire.fields import IdentifiedTask, Integer, OptionalInteger
 
@@ -33,6 +33,15 @@ def _distinct_output_types(value: object) -> object:
         if spelled not in distinct:
             distinct.append(spelled)
     return tuple(distinct) or ("URL",)
+
+
+_OUTPUT_TYPE = {"type": "string", "enum": list(get_args(OutputType))}
+OutputTypes = Annotated[
+    tuple[OutputType, ...],
+    BeforeValidator(_distinct_output_types),
+    WithJsonSchema({"oneOf": [_OUTPUT_TYPE, {"type": "array", "items": _OUTPUT_TYPE}]}),
+]
+"""One form or several: the wire has a string or a list of them, and a task the list."""
 
 
 def _http_url(value: str | None) -> str | None:
@@ -73,9 +82,7 @@ class PictureTask(IdentifiedTask):
         default=None, max_length=2048, description="where the file of each result is sent by PUT"
     )
     include_cost: bool = Field(default=False, description="whether results carry their cost")
-    output_type: Annotated[tuple[OutputType, ...], BeforeValidator(_distinct_output_types)] = Field(
-        default=("URL",), description="the form of the results; one or a list"
-    )
+    output_type: OutputTypes = Field(default=("URL",), description="the form of the results; one or a list")
     output_format: Annotated[OutputFormat, BeforeValidator(documented_spelling)] = Field(
         default="JPG", description="file format of the results, in any case"
     )
@@ -97,3 +104,17 @@ class PictureTask(IdentifiedTask):
     def answered_at_once(self) -> bool:
         """Whether the reply is an acknowledgement that does not wait for the pictures."""
         return self.delivery_method == "async" or self.webhook_url is not None
+
+
+ONE_RESULT = {"numberResults": "the task has one result"}
+"""Refused of tasks that make one picture: more would be missed."""
+
+
+def fold_delivery(parameters: dict[str, object]) -> None:
+    """Drop what a task that makes one picture has written out but switched off, and that it is one."""
+    for name in ("webhookURL", "uploadEndpoint"):
+        if parameters.get(name) == "":
+            del parameters[name]
+    number = parameters.get("numberResults")
+    if number == 1 and not isinstance(number, bool):
+        del parameters["numberResults"]

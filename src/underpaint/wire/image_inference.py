@@ -33,16 +33,21 @@ StrengthCurve = Literal["steps", "perceptual"]
 def _with_lenient_forms(schema: dict[str, Any]) -> None:
     """Add to the JSON Schema what is read besides the plain form of the attributes."""
     properties = schema["properties"]
-    output_types = properties["outputType"].pop("items")
-    properties["outputType"]["oneOf"] = [output_types, {"type": "array", "items": output_types}]
-    del properties["outputType"]["type"]
     properties["inputs"] = {
         "type": "object",
         "description": "another place for seedImage, maskImage and referenceImages",
         "properties": {
-            **{name: {"type": "string", "minLength": 1} for name in ("seedImage", "maskImage", "mask")},
+            **{
+                name: {"type": "string", "description": said, "minLength": 1}
+                for name, said in (
+                    ("seedImage", "as seedImage"),
+                    ("maskImage", "as maskImage"),
+                    ("mask", "as maskImage"),
+                )
+            },
             "referenceImages": {
                 "type": "array",
+                "description": "as referenceImages",
                 "items": {"type": "string"},
                 "maxItems": MAX_REFERENCE_IMAGES,
             },
@@ -52,8 +57,14 @@ def _with_lenient_forms(schema: dict[str, Any]) -> None:
     schema["required"] = [name for name in schema["required"] if name not in ("width", "height")]
     properties["safety"] = {
         "type": "object",
-        "description": "another way to say checkNSFW; mode outweighs checkContent, and fast is as thorough as full",
-        "properties": {"checkContent": {"type": "boolean"}, "mode": {"enum": ["none", "fast", "full"]}},
+        "description": "another way to say checkNSFW; mode outweighs checkContent",
+        "properties": {
+            "checkContent": {"type": "boolean", "description": "as checkNSFW"},
+            "mode": {
+                "enum": ["none", "fast", "full"],
+                "description": "whether results are checked; fast is as thorough as full",
+            },
+        },
     }
 
 

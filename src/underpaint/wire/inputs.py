@@ -12,7 +12,7 @@ def with_input_image(schema: dict[str, Any]) -> None:
     schema["properties"]["inputs"] = {
         "type": "object",
         "description": "another place for inputImage",
-        "properties": {"image": {"type": "string", "minLength": 1}},
+        "properties": {"image": {"type": "string", "description": "as inputImage", "minLength": 1}},
     }
 
 

@@ -62,13 +62,13 @@ IGNORED_OUTSIDE_INFERENCE: Mapping[str, str] = MappingProxyType(
         "numberResults": "the task has one answer",
     }
 )
-"""Parameters accepted without effect on every task but imageInference, each with the reason why that is
-right."""
+"""Parameters accepted without effect on every task that makes no picture, each with the reason why that is right.
+imageInference, upscale and controlNetPreprocess act on them, or refuse them."""
 
 UNSUPPORTED_OUTSIDE_INFERENCE: Mapping[str, str] = MappingProxyType(
     {"webhookURL": "the answer is always immediate"}
 )
-"""Parameters refused as `unsupportedParameter` on every task but imageInference."""
+"""Parameters refused as `unsupportedParameter` on every task that makes no picture."""
 
 
 def says_nothing(value: object) -> bool:

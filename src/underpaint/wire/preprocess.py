@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from underpaint.wire.delivery import PictureTask
+from underpaint.wire.delivery import ONE_RESULT, PictureTask, fold_delivery
 from underpaint.wire.errors import TaskError
 from underpaint.wire.fields import Integer, OptionalInteger
 from underpaint.wire.inputs import fold_input_image, with_input_image
@@ -54,7 +54,7 @@ class ControlNetPreprocessTask(PictureTask):
     """
 
     ignored: ClassVar[Mapping[str, str]] = IGNORED_PARAMETERS
-    unsupported: ClassVar[Mapping[str, str]] = {}
+    unsupported: ClassVar[Mapping[str, str]] = ONE_RESULT
 
     model_config = ConfigDict(json_schema_extra=_with_lenient_forms)
 
@@ -105,9 +105,7 @@ class ControlNetPreprocessTask(PictureTask):
     def fold(cls, parameters: dict[str, object]) -> dict[str, object]:
         """Read `inputs` and `model`, and drop what is written out but switched off."""
         folded = dict(parameters)
-        for name in ("webhookURL", "uploadEndpoint"):
-            if folded.get(name) == "":
-                del folded[name]
+        fold_delivery(folded)
         fold_input_image(folded)
         _fold_model(folded)
         return folded

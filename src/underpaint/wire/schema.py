@@ -37,3 +37,5 @@ def _simplify(definition: dict[str, Any]) -> None:
             present, _null = described.pop("anyOf")
             del described["default"]
             properties[name] = {**present, **described}
+        if isinstance(default := described.get("default"), dict):
+            described["default"] = {key: value for key, value in default.items() if value is not None}

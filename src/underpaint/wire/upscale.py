@@ -6,15 +6,13 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from underpaint.wire.air import ModelIdentifier
-from underpaint.wire.delivery import PictureTask
+from underpaint.wire.delivery import ONE_RESULT, PictureTask, fold_delivery
 from underpaint.wire.fields import Integer, OptionalInteger, WireModel
 from underpaint.wire.inputs import fold_input_image, with_input_image
 from underpaint.wire.parameters import IGNORED_PARAMETERS
 from underpaint.wire.sampling import OptionalPrompt, OptionalScheduler
 from underpaint.wire.schedulers import SCHEDULER_NAMES
 from underpaint.wire.violations import check_names, fold_object
-
-UNSUPPORTED_SETTINGS = {"controlNetWeight": "upscaling draws without ControlNets"}
 
 
 class UpscaleSettings(WireModel):
@@ -30,6 +28,8 @@ class UpscaleSettings(WireModel):
         clip_skip: text encoder layers to skip.
         color_fix: whether the larger picture gets the colors of the small one back.
     """
+
+    unsupported: ClassVar[Mapping[str, str]] = {"controlNetWeight": "upscaling draws without ControlNets"}
 
     positive_prompt: OptionalPrompt = Field(
         default=None, min_length=1, max_length=3000, description="what guides the model; default: nothing"
@@ -71,7 +71,10 @@ class UpscaleTask(PictureTask):
     """
 
     ignored: ClassVar[Mapping[str, str]] = IGNORED_PARAMETERS
-    unsupported: ClassVar[Mapping[str, str]] = {"targetMegapixels": "the size is given by upscaleFactor"}
+    unsupported: ClassVar[Mapping[str, str]] = {
+        "targetMegapixels": "the size is given by upscaleFactor",
+        **ONE_RESULT,
+    }
 
     model_config = ConfigDict(json_schema_extra=with_input_image)
 
@@ -85,14 +88,13 @@ class UpscaleTask(PictureTask):
     def fold(cls, parameters: dict[str, object]) -> dict[str, object]:
         """Read `inputs`, and drop what is written out but switched off."""
         folded = dict(parameters)
-        for name in ("webhookURL", "uploadEndpoint"):
-            if folded.get(name) == "":
-                del folded[name]
+        fold_delivery(folded)
         fold_input_image(folded)
         settings = folded.get("settings")
         if isinstance(settings, dict):
-            refused = {name: value for name, value in settings.items() if name in UNSUPPORTED_SETTINGS}
-            check_names(refused, known=(), unsupported=UNSUPPORTED_SETTINGS, within="settings.")
+            unsupported = UpscaleSettings.unsupported
+            refused = {name: value for name, value in settings.items() if name in unsupported}
+            check_names(refused, known=(), unsupported=unsupported, within="settings.")
             folded["settings"] = {name: value for name, value in settings.items() if name not in refused}
         fold_object(folded, "settings", UpscaleSettings)
         return folded
