@@ -134,7 +134,7 @@ async def server(folder: Path, **environment: str) -> AsyncIterator[Server]:
         "UNDERPAINT_DETERMINISM": "strict",
         "UNDERPAINT_EXECUTOR": "eager",
         # Links must not change with the port, which another server of this machine may take in between.
-        "UNDERPAINT_PUBLIC_URL": "http://crash.test",
+        "UNDERPAINT_PUBLIC_URL": "http://crash.localhost",
         **environment,
     }
     if "CRASH_ENGINE" in environment:
