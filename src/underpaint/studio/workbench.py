@@ -325,41 +325,39 @@ class Workbench:
                 cancel_all()
                 return failure
 
-        try:
-            outcomes = submit()
-        except Exception as failure:
-            log.exception("task %s failed unexpectedly", record.task_uuid)
-            await self._fail(run, unforeseen(failure))
-            return
-        run.cancellation.stops(cancel_all)
-        made = await gather(result_at(position, outcome) for position, outcome in enumerate(outcomes))
-        unexpected = next((each for each in made if isinstance(each, Exception)), None)
-        failures = [each for each in made if isinstance(each, Failed)]
-        codes = {failure.code for failure in failures}
-        if unexpected is not None and self._outcomes.stopping.is_set() and is_passing(unexpected):
-            raise unexpected
-        if unexpected is not None:
-            log.error("task %s failed unexpectedly", record.task_uuid, exc_info=unexpected)
-            await self._fail(run, unforeseen(unexpected))
-        elif "cancelled" in codes:
-            await self._fail(run, TaskError("taskCancelled", CANCELLED))
-        elif "stopping" in codes:
-            run.interrupted = True
-        elif failures:
-            await self._fail(run, _error_of(failures[0]))
-        else:
-            await self._outcomes.succeed(run)
-            if not record.results:
-                results_made = tuple(each for each in made if isinstance(each, ResultRecord))
-                run.outcome = replace(record, status="success", results=results_made)
-            log.info("task %s: %s in %.2f s", record.task_uuid, what, time.monotonic() - started_s)
-
-    async def _fail(self, run: Run, error: TaskError) -> None:
         def tell() -> None:
             run.error = error
             run.finished.set()
 
-        await self._outcomes.fail(run.record, error, delayed=tell)
+        try:
+            outcomes = submit()
+            run.cancellation.stops(cancel_all)
+            made = await gather(result_at(position, outcome) for position, outcome in enumerate(outcomes))
+            unexpected = next((each for each in made if isinstance(each, Exception)), None)
+            if unexpected is not None:
+                raise unexpected
+            failures = [each for each in made if isinstance(each, Failed)]
+            codes = {failure.code for failure in failures}
+            if "cancelled" in codes:
+                error = TaskError("taskCancelled", CANCELLED)
+            elif "stopping" in codes:
+                run.interrupted = True
+                return
+            elif failures:
+                error = _error_of(failures[0])
+            else:
+                await self._outcomes.succeed(run)
+                if not record.results:
+                    results_made = tuple(each for each in made if isinstance(each, ResultRecord))
+                    run.outcome = replace(record, status="success", results=results_made)
+                log.info("task %s: %s in %.2f s", record.task_uuid, what, time.monotonic() - started_s)
+                return
+        except Exception as failure:
+            if self._outcomes.stopping.is_set() and is_passing(failure):
+                raise
+            log.exception("task %s failed unexpectedly", record.task_uuid)
+            error = unforeseen(failure)
+        await self._outcomes.fail(record, error, delayed=tell)
 
 
 def _error_of(failure: Failed) -> TaskError:
