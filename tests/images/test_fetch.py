@@ -1,6 +1,8 @@
 """One client for everything outgoing: it reaches only what it may, and nothing holds it up."""
 
 import asyncio
+import errno
+import io
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -373,6 +375,85 @@ async def test_a_body_shorter_than_announced_is_no_body() -> None:
 async def test_compressed_data_is_not_unpacked(encoding: str) -> None:
     async with origin(ok(b"\x1f\x8b" + bytes(100), f"Content-Encoding: {encoding}")) as server:
         assert await failure(server.url) == "protocol"
+
+
+class FullDisk(io.BytesIO):
+    """A file that takes a number of writes, and then fails."""
+
+    def __init__(self, writes: int, failure: OSError) -> None:
+        super().__init__()
+        self._writes, self._failure = writes, failure
+
+    def write(self, data: Any) -> int:
+        if self._writes == 0:
+            raise self._failure
+        self._writes -= 1
+        return super().write(data)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET])
+async def test_what_cannot_be_written_is_no_failure_of_the_server(number: int, writes: int) -> None:
+    file = FullDisk(writes, OSError(number, "the disk failed"))
+    async with origin(ok(bytes(10 * 2**20))) as server, Fetcher(LOCAL) as fetcher:
+        with pytest.raises(OSError, match="the disk failed") as failed:
+            await fetcher.download(server.url, file)
+    assert failed.value.errno == number
+    assert len(file.getvalue()) < 10 * 2**20
+
+
+async def test_a_download_asks_for_room_before_it_writes() -> None:
+    size = 10 * 2**20
+    asked: list[int] = []
+    async with origin(ok(bytes(size))) as server, Fetcher(LOCAL) as fetcher:
+        assert await fetcher.download(server.url, io.BytesIO(), room=asked.append) == size
+    # All of it, then all that is left, as often as something is written.
+    assert asked[:2] == [size, size]
+    assert len(asked) > 3
+    assert asked == sorted(asked, reverse=True)
+    assert asked[-1] < size / 2
+
+
+async def test_without_an_announced_length_it_asks_for_what_it_has() -> None:
+    async def chunked(writer: Writer) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(2):
+            writer.write(b"500000\r\n" + bytes(0x500000) + b"\r\n")
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    asked: list[int] = []
+    async with origin(chunked) as server, Fetcher(LOCAL) as fetcher:
+        size = await fetcher.download(server.url, io.BytesIO(), room=asked.append)
+    assert (size, asked[0]) == (10 * 2**20, 0)
+    assert sum(asked) == size
+
+
+@pytest.mark.parametrize(
+    "refusal", [ValueError("no room"), OSError("no disk"), FetchFailed("status", "none")]
+)
+async def test_where_there_is_no_room_nothing_is_written(refusal: Exception) -> None:
+    def room(wanted_bytes: int) -> None:
+        raise refusal
+
+    file = io.BytesIO()
+    async with origin(ok(b"a model")) as server, Fetcher(LOCAL) as fetcher:
+        with pytest.raises(type(refusal)) as raised:
+            await fetcher.download(server.url, file, room=room)
+    assert raised.value is refusal
+    assert file.getvalue() == b""
+
+
+async def test_what_is_not_an_answer_asks_for_no_room() -> None:
+    asked: list[int] = []
+    async with (
+        origin(b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found") as server,
+        Fetcher(LOCAL) as fetcher,
+    ):
+        with pytest.raises(FetchFailed, match="404"):
+            await fetcher.download(server.url, io.BytesIO(), room=asked.append)
+    assert asked == []
 
 
 async def drip(writer: Writer, head: bytes) -> None:

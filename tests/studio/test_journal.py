@@ -111,24 +111,3 @@ def test_others_write_before_all_is_forgotten(database: Engine) -> None:
 
     other.join()
     assert seen[0] > 1
-
-
-def test_a_failed_task_that_is_sent_again_meanwhile_keeps_its_results(database: Engine) -> None:
-    journal = Journal(database)
-    add_expired(database, FORGOTTEN_AT_ONCE)
-    failed = accepted(journal, left_s=-5.0)
-    journal.fail(failed, {"code": "inferenceError"}, status_code=400)
-    sent_again: list[TaskRecord] = []
-
-    def send_again() -> None:
-        sent_again.append(accepted(journal, left_s=-5.0, task_uuid=failed.task_uuid))
-
-    other = threading.Thread(target=send_again)
-    event.listen(database, "commit", lambda _: other.start(), once=True)
-
-    journal.forget_expired()
-
-    other.join()
-    found = journal.find(sent_again[0].owner, failed.task_uuid)
-    assert found is not None
-    assert (found.status, len(found.results)) == ("accepted", 2)

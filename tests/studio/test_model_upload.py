@@ -1,11 +1,15 @@
 """modelUpload: what arrives whole and is what it is said to be is in the library, and nothing else is."""
 
 import asyncio
+import errno
+import os
+import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -15,6 +19,7 @@ from tests.studio.conftest import Workplace, error_of, item_of, transformation
 from underpaint.catalog import ModelFiles
 from underpaint.catalog.installed import InstalledModels
 from underpaint.studio.caller import Item, Reply
+from underpaint.studio.model_upload import PARTIAL_SUFFIX
 
 Open = Callable[..., Workplace]
 
@@ -270,6 +275,130 @@ async def test_a_file_beyond_the_limit_is_gone(open_library: Open, weights: byte
 
     assert error["code"] == "downloadFailed"
     assert stored(workplace) == []
+
+
+class Disk:
+    """A disk of which a test says how many bytes are free; what the partial file has of them comes off."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, free_bytes: int) -> None:
+        self.free_bytes = free_bytes
+        self.asked: list[Path] = []
+        monkeypatch.setattr(shutil, "disk_usage", self._usage)
+
+    def _usage(self, folder: Path) -> SimpleNamespace:
+        self.asked.append(folder)
+        written = sum(path.stat().st_size for path in folder.glob("*.partial"))
+        return SimpleNamespace(free=self.free_bytes - written)
+
+
+def refused_for_lack_of_room(reply: Reply) -> str:
+    assert [status for status, _ in reply.errors] == [507]
+    error = error_of(reply)
+    assert (error["code"], "pictures" in error["message"]) == ("storageQuotaExceeded", False)
+    return str(error["message"])
+
+
+async def test_a_file_that_would_leave_too_little_free_is_refused_before_it_is_fetched(
+    open_library: Open, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace = open_library(disk_reserve_bytes=1000, model_upload_timeout_s=5)
+    disk = Disk(monkeypatch, free_bytes=1000 + len(weights) - 1)
+    go_on = asyncio.Event()
+
+    async def only_its_length(writer: Writer) -> None:
+        writer.write(answer(b"", length=len(weights)))
+        await writer.drain()
+        await go_on.wait()
+
+    async with origin(only_its_length) as there:
+        said = refused_for_lack_of_room(await workplace.perform(upload(there.url)))
+        go_on.set()
+    assert f"{len(weights)} bytes" in said
+    assert stored(workplace) == []
+
+    disk.free_bytes += 1
+    async with origin(answer(weights)) as there:
+        assert not (await workplace.perform(upload(there.url))).errors
+    assert set(disk.asked) == {workplace.settings.data_dir / "models"}
+
+
+async def test_a_disk_that_fills_up_meanwhile_ends_the_download(
+    open_library: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace = open_library(disk_reserve_bytes=2**20, max_model_bytes=2**26)
+    disk = Disk(monkeypatch, free_bytes=2**40)
+
+    async def endless(writer: Writer) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"100000\r\n" + bytes(2**20) + b"\r\n")
+            await writer.drain()
+            if len(disk.asked) > 2:
+                disk.free_bytes = 12 * 2**20
+
+    async with origin(endless) as there:
+        refused_for_lack_of_room(await workplace.perform(upload(there.url)))
+    assert stored(workplace) == []
+
+
+def fail_to_write(monkeypatch: pytest.MonkeyPatch, *, step: str, number: int) -> None:
+    """Have a step of writing the partial file fail with an error number."""
+    opened, fsync = Path.open, os.fsync
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def open_and_fail(path: Path, *how: Any, **also: Any) -> Any:
+        file = opened(path, *how, **also)
+        if path.suffix != PARTIAL_SUFFIX:
+            return file
+        failing = MagicMock(wraps=file)
+        failing.__enter__.return_value = failing
+        failing.__exit__.side_effect = lambda *_: file.close()
+        setattr(failing, step, fail)
+        return failing
+
+    def fsync_and_fail(descriptor: int) -> None:
+        # The list of models is flushed as well.
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(PARTIAL_SUFFIX):
+            fail()
+        fsync(descriptor)
+
+    if step == "fsync":
+        monkeypatch.setattr(os, "fsync", fsync_and_fail)
+    else:
+        monkeypatch.setattr(Path, "open", open_and_fail)
+
+
+@pytest.mark.parametrize("step", ["write", "flush", "fsync"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, "storageQuotaExceeded"),
+        (errno.EDQUOT, "storageQuotaExceeded"),
+        (errno.EIO, "downloadFailed"),
+    ],
+)
+async def test_what_the_disk_does_not_take_is_said_to_be_the_disks_failure(
+    open_library: Open, weights: bytes, monkeypatch: pytest.MonkeyPatch, step: str, number: int, code: str
+) -> None:
+    workplace = open_library()
+    fail_to_write(monkeypatch, step=step, number=number)
+    async with origin(answer(weights)) as there:
+        error = error_of(await workplace.perform(upload(there.url)))
+    assert error["code"] == code
+    assert ("disk is full" if code == "storageQuotaExceeded" else os.strerror(number)) in error["message"]
+    assert stored(workplace) == []
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+async def test_a_file_system_that_cannot_flush_takes_models_too(
+    open_library: Open, weights: bytes, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    workplace = open_library()
+    fail_to_write(monkeypatch, step="fsync", number=number)
+    async with origin(answer(weights)) as there:
+        assert not (await workplace.perform(upload(there.url))).errors
 
 
 async def test_a_model_is_taken_once(open_library: Open, weights: bytes) -> None:

@@ -19,12 +19,14 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from PIL import Image
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import OperationalError
 
 from tests.studio.conftest import Workplace, error_of, fresh_database, item_of, transformation
 from underpaint.database import deliveries
 from underpaint.engine.messages import Failed
 from underpaint.images import Fetcher, FetchPolicy
+from underpaint.studio import persistence
 from underpaint.studio import webhooks as module
 from underpaint.studio.deliveries import Outbox
 from underpaint.studio.signing import SecretsUnreadable, read_secrets
@@ -81,11 +83,10 @@ async def receiving(host: str = "127.0.0.1", **how: Any) -> AsyncIterator[Receiv
 async def sending(workplace: Workplace, **how: Any) -> AsyncIterator[Webhooks]:
     """What `open_studio` has running beside its studio."""
     sender = Webhooks(
-        outbox=Outbox(workplace.database),
+        **{"outbox": Outbox(workplace.database), **how},
         fetcher=workplace.pictures.fetcher,
         pictures=workplace.pictures,
         secrets_path=workplace.settings.data_dir / "webhook-secrets",
-        **how,
     )
     workplace.journal.when_due = sender.wake
     running = asyncio.create_task(sender.run())
@@ -101,6 +102,7 @@ async def sending(workplace: Workplace, **how: Any) -> AsyncIterator[Webhooks]:
 async def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Workplace]]:
     """Studios that may send to this machine, one after the other on one folder."""
     monkeypatch.setattr(module, "FIRST_DELAY_S", 0.02)
+    monkeypatch.setattr(persistence, "FIRST_PAUSE_S", 0.02)
     database = fresh_database(tmp_path)
     async with Fetcher(FetchPolicy(allow_private=True, timeout_s=5)) as fetcher:
         yield lambda **settings: Workplace(tmp_path, database, fetcher, **settings)
@@ -185,6 +187,101 @@ async def test_it_is_sent_again_until_it_is_taken_under_the_same_id(local: Calla
         await emptied(workplace)
     assert len({headers["webhook-id"] for _, headers, _ in receiver.received}) == 1
     assert len({body for _, _, body in receiver.received}) == 1
+
+
+class FullOutbox(Outbox):
+    """An outbox in a database that can be read but, while it is full, not written; or not for some deliveries."""
+
+    full = True
+    unwritable: tuple[str, ...] = ()
+
+    def __init__(self, database: Engine) -> None:
+        super().__init__(database)
+        self.refused_s: list[float] = []
+
+    def remove(self, delivery_id: str) -> None:
+        self._refuse(delivery_id)
+        super().remove(delivery_id)
+
+    def postpone(self, delivery_id: str, *, due_s: float) -> None:
+        self._refuse(delivery_id)
+        super().postpone(delivery_id, due_s=due_s)
+
+    def _refuse(self, delivery_id: str) -> None:
+        if self.full and (not self.unwritable or delivery_id in self.unwritable):
+            self.refused_s.append(time.monotonic())
+            raise OperationalError("", {}, Exception("database or disk is full"))
+
+
+@pytest.mark.parametrize(("status", "sent"), [(200, 1), (410, 1), (500, 2)])
+async def test_an_outcome_that_cannot_be_written_down_is_kept_and_nothing_is_sent_for_it(
+    local: Callable[..., Workplace], status: int, sent: int
+) -> None:
+    workplace = local()
+    outbox = FullOutbox(workplace.database)
+    async with receiving(statuses=[status]) as receiver, sending(workplace, outbox=outbox) as sender:
+        await workplace.perform(transformation(webhookURL=receiver.url))
+        await until(lambda: len(outbox.refused_s) >= 3)
+        sender.wake()
+        await until(lambda: len(outbox.refused_s) >= 6)
+        assert (len(receiver.received), outstanding(workplace)) == (1, 1)
+        # Less and less often: each pause is twice as long as the one before.
+        assert outbox.refused_s[5] - outbox.refused_s[4] >= 0.02 * 2**4
+        outbox.full = False
+        await emptied(workplace)
+        assert len(receiver.received) == sent
+
+
+async def test_while_no_outcome_can_be_written_down_little_is_sent(
+    local: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    workplace = local()
+    outbox = FullOutbox(workplace.database)
+    async with receiving() as one, receiving() as two, receiving() as three:
+        for receiver in (one, two, three):
+            await workplace.perform(transformation(webhookURL=receiver.url))
+        async with sending(workplace, outbox=outbox):
+            await until(lambda: len(outbox.refused_s) > 8)
+            assert sum(len(each.received) for each in (one, two, three)) == 2
+            outbox.full = False
+            await emptied(workplace)
+        assert [len(each.received) for each in (one, two, three)] == [1, 1, 1]
+
+
+async def test_one_outcome_that_cannot_be_written_down_holds_up_nobody_else(
+    local: Callable[..., Workplace],
+) -> None:
+    workplace = local()
+    outbox = FullOutbox(workplace.database)
+    async with receiving() as damaged, receiving() as other:
+        await workplace.perform(transformation(webhookURL=damaged.url))
+        await until(lambda: outstanding(workplace) == 1)
+        [first] = outbox.due(time.time(), limit=2, except_hosts=(), except_ids=())
+        outbox.unwritable = (first.delivery_id,)
+        async with sending(workplace, outbox=outbox):
+            await until(lambda: len(outbox.refused_s) > 2)
+            await workplace.perform(transformation(webhookURL=other.url))
+            await until(lambda: len(other.received) == 1 and outstanding(workplace) == 1)
+        assert len(damaged.received) == 1
+
+
+async def test_the_sender_ends_at_once_while_an_outcome_waits_and_it_is_sent_again_after_a_restart(
+    local: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persistence, "FIRST_PAUSE_S", 3600.0)
+    workplace = local()
+    outbox = FullOutbox(workplace.database)
+    async with receiving() as receiver:
+        async with sending(workplace, outbox=outbox):
+            await workplace.perform(transformation(webhookURL=receiver.url))
+            await until(lambda: len(outbox.refused_s) > 0)
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < 2
+        async with sending(workplace):
+            await emptied(workplace)
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.received}) == 1
+    assert len(receiver.received) == 2
 
 
 async def test_a_receiver_that_is_gone_for_good_is_left_alone(local: Callable[..., Workplace]) -> None:

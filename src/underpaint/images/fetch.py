@@ -10,7 +10,7 @@ import asyncio
 import io
 import re
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from underpaint.images.addresses import refusal_reason
+from underpaint.images.names import NameLookUps
 
 FailureKind = Literal["unreachable", "timeout", "too_large", "status", "redirects", "protocol"]
 
@@ -68,6 +69,14 @@ class FetchFailed(Exception):
         self.kind: FailureKind = kind
 
 
+class _NotWritten(Exception):
+    """What is downloaded could not be written. No OSError: those, while a server answers, are the connection's."""
+
+    def __init__(self, failure: OSError) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
 class _AddressRefused(OSError):
     """Raised while dialling; an OSError so that the next address of the same host is tried."""
 
@@ -84,11 +93,14 @@ class Fetcher:
     ) -> None:
         self._policy = policy or FetchPolicy()
         self._resolver = resolver
+        self._own_resolver: NameLookUps | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        if self._resolver is None:
+            self._own_resolver = NameLookUps()
         connector = aiohttp.TCPConnector(
-            resolver=self._resolver or aiohttp.ThreadedResolver(),
+            resolver=self._resolver or self._own_resolver,
             use_dns_cache=False,
             force_close=True,
             limit=64,
@@ -110,6 +122,9 @@ class Fetcher:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        # The connector closes none that it was given.
+        if self._own_resolver is not None:
+            await self._own_resolver.close()
 
     async def fetch(self, url: str) -> bytes:
         """The body at `url`, at most `max_bytes` of it; redirects are followed, each checked as the URL was.
@@ -118,37 +133,65 @@ class Fetcher:
         everything that goes wrong later.
         """
         body = bytearray()
-        async with self._answer(url) as pieces:
-            async for piece in pieces:
+        async with self._answer(url) as response:
+            async for piece in self._pieces(response):
                 body += piece
         return bytes(body)
 
-    async def download(self, url: str, into: BinaryIO) -> int:
+    async def download(
+        self, url: str, into: BinaryIO, *, room: Callable[[int], object] = lambda wanted_bytes: None
+    ) -> int:
         """Write the body at `url` to an open file, and return its size in bytes.
 
-        Never holds more than a few megabytes of it. Raises as `fetch` does, and what `into` raises; what was written
-        until then stays in the file.
+        Never holds more than a few megabytes of it. What was written until a failure stays in the file.
+
+        Args:
+            url: as of `fetch`.
+            into: the file.
+            room: is called before anything is written and again before each write, from a thread, with how many bytes
+                are still to come: as was announced, or else those that are here. What it raises ends the download.
+
+        Raises:
+            FetchRefused, FetchFailed: as of `fetch`.
+            Exception: what `into` and `room` raised, as it is.
         """
-        size, waiting = 0, bytearray()
-        async with self._answer(url) as pieces:
-            async for piece in pieces:
-                waiting += piece
-                size += len(piece)
-                if len(waiting) >= _WRITE_BYTES:
-                    await asyncio.to_thread(into.write, bytes(waiting))
-                    waiting.clear()
-        await asyncio.to_thread(into.write, bytes(waiting))
+        waiting, size, left = bytearray(), 0, 0
+
+        async def write() -> None:
+            nonlocal left
+            data = bytes(waiting)
+            waiting.clear()
+            try:
+                await asyncio.to_thread(room, max(left, len(data)))
+                await asyncio.to_thread(into.write, data)
+            except OSError as failure:
+                raise _NotWritten(failure) from failure
+            left -= len(data)
+
+        try:
+            async with self._answer(url) as response:
+                left = response.content_length or 0
+                await write()
+                async for piece in self._pieces(response):
+                    waiting += piece
+                    size += len(piece)
+                    if len(waiting) >= _WRITE_BYTES:
+                        await write()
+            await write()
+        except _NotWritten as failed:
+            raise failed.failure from None
         return size
 
     @asynccontextmanager
-    async def _answer(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The pieces of what is found at the end of the redirects from `url`."""
+    async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer at the end of the redirects from `url`, if it is fit to be read."""
         checked = self._check_url(url)
         async with self._time_limit(checked):
             for _ in range(self._policy.max_redirects + 1):
                 async with self._request("GET", checked) as response:
                     if response.status not in _REDIRECTS:
-                        yield self._pieces(response)
+                        self._require_fit(response)
+                        yield response
                         return
                     checked = self._check_url(_redirect_target(response))
             raise FetchFailed(
@@ -276,27 +319,30 @@ class Fetcher:
         finally:
             _refusals.reset(token)
 
-    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """The body of an answer that is fit to be read, up to the limit of bytes."""
-        limit = self._policy.max_bytes
+    def _require_fit(self, response: aiohttp.ClientResponse) -> None:
+        """Raise `FetchFailed` where the head of an answer says that its body is of no use."""
         if response.status != 200:
             raise FetchFailed("status", f"{_named(response.url)} answered with status {response.status}.")
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
             raise FetchFailed(
                 "protocol", f"{_named(response.url)} sent compressed data, which was not asked for."
             )
-        too_large = FetchFailed(
-            "too_large", f"{_named(response.url)} sends more than the {limit} bytes accepted."
-        )
-        if (response.content_length or 0) > limit:
-            raise too_large
+        if (response.content_length or 0) > self._policy.max_bytes:
+            raise self._too_large(response)
+
+    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The body of an answer, up to the limit of bytes."""
         size = 0
         async for piece in response.content.iter_any():
             # Whatever length was announced, this is what arrived.
             size += len(piece)
-            if size > limit:
-                raise too_large
+            if size > self._policy.max_bytes:
+                raise self._too_large(response)
             yield piece
+
+    def _too_large(self, response: aiohttp.ClientResponse) -> FetchFailed:
+        limit = self._policy.max_bytes
+        return FetchFailed("too_large", f"{_named(response.url)} sends more than the {limit} bytes accepted.")
 
 
 def host_matches(host: str, entry: str) -> bool:

@@ -84,7 +84,8 @@ class TaskRecord:
     task_uuid: str
     task_type: str
     request: Mapping[str, Any]
-    """The task as it was sent, but with the UUID of the stored, fitted picture as its seed image."""
+    """The task as it was sent, but with the UUIDs of stored pictures in place of those that it brought. Its seed image
+    is stored as it came."""
     base_url: str
     asynchronous: bool
     seed: int
@@ -119,7 +120,8 @@ class Journal:
             along: what is written together with it, if it is written.
         """
         # Only what is there already can be in the way: it is not looked for first.
-        return self._enter(task, along, again=False) or self._enter(task, along, again=True)
+        # The one that had failed may be forgotten in between, as its time is over.
+        return any(self._enter(task, along, again=again) for again in (False, True, False))
 
     def _enter(self, task: TaskRecord, along: Sequence[Statement], *, again: bool) -> bool:
         """Write a task down, `again` in place of one that has failed; False if there is one of its UUID."""

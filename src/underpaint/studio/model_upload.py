@@ -1,14 +1,15 @@
 """modelUpload: a model from a URL, the hub or a folder of this machine into the library."""
 
 import asyncio
-import contextlib
 import dataclasses
+import errno
 import logging
 import os
+import shutil
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from underpaint.catalog import Catalog, ModelEntry, ModelFiles, ModelRefused
 from underpaint.catalog.describe import NewModel, describe
@@ -16,6 +17,7 @@ from underpaint.catalog.download import DownloadFailed, local_files
 from underpaint.images import Fetcher, FetchFailed, FetchPolicy, FetchRefused
 from underpaint.settings import Settings
 from underpaint.studio.caller import Item, OnPart, Reply
+from underpaint.studio.disk import is_full
 from underpaint.studio.model_sources import Repository, source_of
 from underpaint.wire import ModelUploadStatus, ModelUploadTask, TaskError
 
@@ -60,8 +62,8 @@ class ModelUploads:
             on_part: is given each stage but the last as it comes. Without it all of them are in the reply.
 
         Raises:
-            TaskError: this server takes no models, has this one already, may not or could not fetch the file, or the
-                file is not a safetensors file of what the task says.
+            TaskError: this server takes no models, has this one already, may not or could not fetch the file, has no
+                room for it, or the file is not a safetensors file of what the task says.
         """
         settings = self._settings
         if not settings.model_upload_hosts and not settings.model_upload_folders:
@@ -169,8 +171,8 @@ class ModelUploads:
         try:
             async with Fetcher(self._policy) as fetcher:
                 with partial.open("xb") as file:
-                    size = await fetcher.download(url, file)
-                    await asyncio.to_thread(_flush_to_disk, file.fileno())
+                    size = await fetcher.download(url, file, room=self._require_room)
+                    await asyncio.to_thread(_flush_to_disk, file)
         except FetchRefused as refusal:
             raise TaskError(
                 "invalidDownloadURL", str(refusal), parameter="downloadURL", type="string"
@@ -179,12 +181,24 @@ class ModelUploads:
             raise TaskError("downloadFailed", str(failure), parameter="downloadURL") from failure
         except OSError as failure:
             log.exception("a model could not be stored")
+            if is_full(failure):
+                raise _no_room("the disk is full") from failure
             raise TaskError(
                 "downloadFailed",
                 f"The server could not store the file: {failure.strerror or 'its disk failed'}.",
                 parameter="downloadURL",
             ) from failure
         return size
+
+    def _require_room(self, wanted_bytes: int) -> None:
+        """Refuse a file of which so many bytes are still to come, if the disk would not have enough free after them."""
+        free_bytes = shutil.disk_usage(self._folder).free
+        reserve_bytes = self._settings.disk_reserve_bytes
+        if free_bytes - wanted_bytes < reserve_bytes:
+            raise _no_room(
+                f"{wanted_bytes} bytes are still to come, and the disk has {free_bytes} left, of which "
+                f"{reserve_bytes} stay free"
+            )
 
     def _list(self, task: ModelUploadTask, path: Path, listed: Callable[[ModelEntry], ModelEntry]) -> None:
         """Check files against what the task says, and put them on the list, with what `listed` makes of the entry."""
@@ -198,9 +212,18 @@ class ModelUploads:
             ) from None
 
 
-def _flush_to_disk(descriptor: int) -> None:
-    with contextlib.suppress(OSError):  # some network file systems have no fsync
-        os.fsync(descriptor)
+def _flush_to_disk(file: BinaryIO) -> None:
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as failure:
+        # Some network file systems have no fsync; others say only here that they are full.
+        if failure.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
+
+
+def _no_room(reason: str) -> TaskError:
+    return TaskError("storageQuotaExceeded", f"There is no room for the model: {reason}.")
 
 
 def _entry(task: ModelUploadTask, path: Path) -> ModelEntry:

@@ -22,6 +22,7 @@ from underpaint.images import Fetcher, FetchFailed, FetchRefused, ImageNotFound
 from underpaint.studio.deliveries import Delivery, Outbox, new_delivery
 from underpaint.studio.journal import ResultRecord, TaskRecord
 from underpaint.studio.links import Links
+from underpaint.studio.persistence import until_written
 from underpaint.studio.pictures import MEDIA_TYPE_OF_EXTENSION, Pictures
 from underpaint.studio.replies import result_item
 from underpaint.studio.signing import SecretsUnreadable, read_secrets, webhook_headers
@@ -216,7 +217,7 @@ class Webhooks:
             await self._postpone(delivery, str(failure))
         else:
             if 200 <= status < 300:
-                await self._in_thread(self._outbox.remove, delivery.delivery_id)
+                await self._write_outcome(delivery, self._outbox.remove)
                 log.info("%s of task %s arrived", delivery.kind, delivery.task_uuid)
             elif status == _GONE:
                 await self._give_up(delivery, "its receiver says that it is gone for good (410)")
@@ -253,10 +254,24 @@ class Webhooks:
         if due_s > delivery.created_s + GIVE_UP_S:
             await self._give_up(delivery, f"a day has passed; at last {reason}")
             return
-        await self._in_thread(partial(self._outbox.postpone, delivery.delivery_id, due_s=due_s))
+        await self._write_outcome(delivery, partial(self._outbox.postpone, due_s=due_s))
         log.info("%s of task %s did not arrive: %s", delivery.kind, delivery.task_uuid, reason)
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
         # Said first: once it is removed, this server may end before it has said why.
         log.warning("%s of task %s is given up: %s", delivery.kind, delivery.task_uuid, reason)
-        await self._in_thread(self._outbox.remove, delivery.delivery_id)
+        await self._write_outcome(delivery, self._outbox.remove)
+
+    async def _write_outcome(self, delivery: Delivery, write: Callable[[str], None]) -> None:
+        """Write down what became of an attempt, as soon as the database takes it.
+
+        Until then the delivery keeps its place among those under way: it is not sent a second time meanwhile, and with
+        a database that takes nothing no more than `AT_ONCE` are sent at all. What the end of the server interrupts
+        here is sent again after its restart.
+        """
+        await until_written(
+            partial(self._in_thread, write, delivery.delivery_id),
+            what=f"the outcome of delivery {delivery.delivery_id}",
+            # It is cancelled instead.
+            stopping=asyncio.Event(),
+        )
