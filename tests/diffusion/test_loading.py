@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from underpaint.diffusion.family import ModelLoadError
+from underpaint.diffusion.sampler import build_scheduler
+from underpaint.diffusion.schedulers import STABLE_DIFFUSION_SCHEDULERS
 from underpaint.diffusion.stable_diffusion import StableDiffusion
 
 from .single_file import write_single_file
@@ -68,6 +70,51 @@ def test_a_folder_is_loaded_without_a_network(sd1_checkpoint: Path) -> None:
     assert model.latent_shape(width_px=128, height_px=64) == (1, 4, 8, 16)
     assert model.scheduler_config["_class_name"] == "PNDMScheduler"
     assert not model.guidance_is_an_input
+
+
+NOTHING = torch.tensor([])
+"""What a marker among the weights holds."""
+
+
+@pytest.mark.parametrize(
+    ("markers", "metadata", "told"),
+    [
+        ({}, {}, {}),
+        ({}, {"modelspec.predict_key": "epsilon"}, {}),
+        ({"v_pred": NOTHING}, {}, {"prediction_type": "v_prediction"}),
+        ({}, {"modelspec.predict_key": "v"}, {"prediction_type": "v_prediction"}),
+        (
+            {"v_pred": NOTHING, "ztsnr": NOTHING},
+            {},
+            {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+        ),
+    ],
+)
+def test_a_single_file_says_what_its_model_predicts(
+    single_file: Path,
+    sd1_checkpoint: Path,
+    tmp_path: Path,
+    markers: dict[str, torch.Tensor],
+    metadata: dict[str, str],
+    told: dict[str, Any],
+) -> None:
+    marked = tmp_path / "marked.safetensors"
+    save_file({**load_file(single_file), **markers}, marked, metadata=metadata)
+    usual = load(single_file, config=sd1_checkpoint)
+    model = load(marked, config=sd1_checkpoint)
+    assert model.scheduler_config == {**usual.scheduler_config, **told}
+    # The samplers of a request are made of it.
+    scheduler = build_scheduler(STABLE_DIFFUSION_SCHEDULERS["Euler a"], model.scheduler_config, seed=1)
+    assert scheduler.config.prediction_type == told.get("prediction_type", "epsilon")
+    assert scheduler.config.rescale_betas_zero_snr == told.get("rescale_betas_zero_snr", False)
+
+
+def test_without_a_marker_the_configuration_says_what_a_model_predicts(
+    single_file: Path, folder: Path
+) -> None:
+    config = folder / "scheduler/scheduler_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "prediction_type": "v_prediction"}))
+    assert load(single_file, config=folder).scheduler_config["prediction_type"] == "v_prediction"
 
 
 def test_a_single_file_whose_configuration_is_not_here_says_so(single_file: Path) -> None:

@@ -16,6 +16,7 @@ from tests.diffusion.test_lora import networks_of
 from tests.ip_adapters import write_image_encoder, write_ip_adapter
 from tests.loras import write_lora
 from underpaint.diffusion.stable_diffusion import StableDiffusion
+from underpaint.engine import models as models_module
 from underpaint.engine.messages import (
     Addition,
     Control,
@@ -217,6 +218,33 @@ def test_what_was_dropped_is_loaded_again_for_a_job_that_waited(
     while driven.engine.busy:
         driven.engine.tick()
     assert driven.picture("long").tobytes() == undisturbed.picture("long").tobytes()
+
+
+def test_jobs_whose_networks_do_not_fit_together_go_one_after_the_other(
+    sd1_checkpoint: Path, controls: Sequence[Control], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Path] = []
+    load = StableDiffusion.load_controlnet
+
+    def loading(model: StableDiffusion, location: Path, *, pools: bool) -> Any:
+        loaded.append(location)
+        return load(model, location, pools=pools)
+
+    monkeypatch.setattr(StableDiffusion, "load_controlnet", loading)
+    driven = Driven()
+    jobs = [
+        job_request(str(number), sd1_checkpoint, controls=controls[number : number + 1], steps=20)
+        for number in range(2)
+    ]
+    driven.finish(jobs[0])
+    sizes = driven.engine._models._sizes
+    capacity = sum(sizes.values()) + min(sizes.values()) // 2
+    monkeypatch.setattr(models_module, "free_bytes", lambda device: capacity - sum(sizes.values()))
+    loaded.clear()
+    driven.finish(*(replace(job, job_id=f"again {job.job_id}") for job in jobs))
+    assert driven.finished("again 0").steps_run == driven.finished("again 1").steps_run == 20
+    assert len(loaded) < 8
+    assert worst_difference(driven.picture("again 0"), driven.picture("0")) <= 1
 
 
 def test_what_cannot_be_used_fails_its_job_alone(

@@ -226,6 +226,13 @@ def test_a_compiled_model_leaves_nothing_out_and_says_what_ran(asked: Kit, alone
         assert driven.finished(job.job_id).executor == runs_in, job.job_id
 
 
+def test_the_precision_that_is_told_is_the_one_that_was_computed_in(flux_checkpoint: Path) -> None:
+    driven = Driven(dtype="float16")
+    flux = ModelReference(architecture="flux1d", location=flux_checkpoint)
+    driven.finish(job_request("flux", flux_checkpoint, model=flux, scheduler="Euler", steps=1))
+    assert driven.finished("flux").precision == "bfloat16"
+
+
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
 def test_a_family_that_is_not_compiled_is_loaded_once_and_in_its_own_precision(
     flux_checkpoint: Path,

@@ -17,9 +17,10 @@ from underpaint.diffusion.stable_diffusion import StableDiffusion
 from underpaint.engine import memory as memory_module
 from underpaint.engine import models as models_module
 from underpaint.engine import passes as passes_module
-from underpaint.engine.memory import free_bytes, peak_of, readable, total_bytes
+from underpaint.engine import room as room_module
+from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory, total_bytes
 from underpaint.engine.messages import ImagePrompt, JobRequest, ModelReference
-from underpaint.engine.room import FIXED_BYTES, PassMemory
+from underpaint.engine.room import FIXED_BYTES, REFUSED_FOR_S, PassMemory
 from underpaint.engine.weights import weights_bytes
 
 CPU = torch.device("cpu")
@@ -52,6 +53,18 @@ def test_sizes_for_people() -> None:
     assert [readable(size) for size in (3 * 2**20, 5 * 2**30)] == ["3 MiB", "5.0 GiB"]
 
 
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_what_pytorch_keeps_of_a_gpus_memory_is_given_back(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emptied: list[str] = []
+    for gpu in ("cuda", "mps"):
+        monkeypatch.setattr(getattr(torch, gpu), "empty_cache", lambda gpu=gpu: emptied.append(gpu))
+    release_memory(torch.device(kind))
+    release_memory(CPU)
+    assert emptied == [kind]
+
+
 def test_weights_are_counted_before_they_are_loaded(sd1_checkpoint: Path, tmp_path: Path) -> None:
     model = StableDiffusion.load(sd1_checkpoint, config=None, device=CPU, dtype=torch.float32)
     networks = (model._unet, model._autoencoder._vae, *(text._encoder for text in model._text))
@@ -72,23 +85,60 @@ def test_a_pass_is_reckoned_by_the_largest_that_was_measured() -> None:
     assert memory.needed_bytes("another", rows=4, pixels=2**16) == 0
     assert memory.rows_that_fit("model", pixels=2**18, free_bytes=2**30, most=8) == 3
     assert memory.rows_that_fit("model", pixels=2**20, free_bytes=2**30, most=8) == 0
-    memory.refuse("model", rows=4, pixels=2**16)
-    assert memory.rows_that_fit("model", pixels=2**16, free_bytes=2**40, most=8) == 3
-    assert memory.rows_that_fit("model", pixels=2**17, free_bytes=2**40, most=8) == 8
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+def test_a_size_that_was_refused_is_not_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(room_module, "time", clock)
+    memory = PassMemory()
+
+    def fitting(*, pixels: int = 2**16, beside: str | None = None, free_bytes: int = 2**30) -> int:
+        return memory.rows_that_fit("model", pixels=pixels, beside=beside, free_bytes=free_bytes, most=8)
+
+    memory.refuse("model", rows=4, pixels=2**16, free_bytes=2**30)
+    assert fitting() == 3
+    assert fitting(pixels=2**17) == 8
+    assert fitting(beside="a ControlNet") == 8
+    memory.refuse("model", rows=6, pixels=2**16, free_bytes=2**30)
+    assert fitting() == 3
+    memory.refuse("model", rows=2, pixels=2**16, beside="a ControlNet", free_bytes=2**30)
+    assert (fitting(), fitting(beside="a ControlNet")) == (3, 1)
+    clock.now_s += REFUSED_FOR_S - 1
+    assert fitting(free_bytes=2**30 + 2**28) == 3
+    clock.now_s += 2
+    assert fitting() == 8
+
+
+def test_a_size_that_was_refused_is_tried_again_when_clearly_more_is_free() -> None:
+    memory = PassMemory()
+    memory.refuse("model", rows=4, pixels=2**16, free_bytes=2**28)
+    assert memory.rows_that_fit("model", pixels=2**16, free_bytes=2**28, most=8) == 3
+    assert memory.rows_that_fit("model", pixels=2**16, free_bytes=2**30, most=8) == 8
+    # It is another time from then on: what is refused next is not the less of the two.
+    memory.refuse("model", rows=7, pixels=2**16, free_bytes=2**30)
+    assert memory.rows_that_fit("model", pixels=2**16, free_bytes=2**28, most=8) == 6
 
 
 @pytest.fixture
-def passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+def passes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """Allow passes of so many rows and no more; gives the rows of each that was tried."""
 
-    def limit(most: int) -> list[int]:
+    def limit(most: int, error: type[Exception] = torch.OutOfMemoryError) -> list[int]:
         tried: list[int] = []
         predict = StableDiffusion.predict
 
         def limited(model: StableDiffusion, rows: Sequence[Row]) -> Tensor:
             tried.append(len(rows))
             if len(rows) > most:
-                raise torch.OutOfMemoryError("tried to allocate more than there is")
+                raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2 bytes")
             return predict(model, rows)
 
         monkeypatch.setattr(StableDiffusion, "predict", limited)
@@ -97,12 +147,17 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
     return limit
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
 def test_a_pass_that_fails_for_memory_runs_in_halves_and_is_not_tried_again(
-    sd1_checkpoint: Path, passes: Callable[[int], list[int]]
+    sd1_checkpoint: Path,
+    passes: Callable[..., list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
 ) -> None:
+    monkeypatch.setattr(passes_module, "free_bytes", lambda device: 2**30)
     alone = Driven()
     alone.finish(job_request("0", sd1_checkpoint))
-    tried = passes(1)
+    tried = passes(1, error)
     driven = Driven()
     driven.finish(*(job_request(str(seed), sd1_checkpoint, seed=seed + 1) for seed in range(2)))
     assert worst_difference(driven.picture("0"), alone.picture("0")) <= 1
@@ -111,7 +166,7 @@ def test_a_pass_that_fails_for_memory_runs_in_halves_and_is_not_tried_again(
     assert tried == [4, 2, 1, 1, *[1] * (len(tried) - 4)]
 
 
-def test_strict_passes_are_not_divided(sd1_checkpoint: Path, passes: Callable[[int], list[int]]) -> None:
+def test_strict_passes_are_not_divided(sd1_checkpoint: Path, passes: Callable[..., list[int]]) -> None:
     tried = passes(2)
     driven = Driven(strict_rows=4)
     driven.finish(job_request("job", sd1_checkpoint))
@@ -140,7 +195,7 @@ def test_a_picture_that_is_too_large_for_the_memory_is_refused_before_its_first_
 
 
 def test_of_a_batch_that_is_too_large_for_the_memory_a_part_runs(
-    sd1_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, passes: Callable[[int], list[int]]
+    sd1_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, passes: Callable[..., list[int]]
 ) -> None:
     tried = passes(2)
     driven = Driven()

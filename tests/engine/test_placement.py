@@ -68,6 +68,32 @@ def test_one_that_comes_sends_the_others_back() -> None:
     assert turns.moves == 3
 
 
+class HalfMoved(torch.nn.Linear):
+    """A network that there is no room for, so that half of it comes."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+        self.places = {"weight": "main memory", "bias": "main memory"}
+
+    def to(self, device: Any) -> Any:  # type: ignore[override]
+        if device == CPU:
+            self.places = {"weight": "main memory", "bias": "main memory"}
+            return self
+        self.places["weight"] = "device"
+        raise torch.OutOfMemoryError("tried to allocate more than there is")
+
+
+def test_one_that_there_is_no_room_for_goes_back_whole() -> None:
+    turns, large = Turns(torch.device("meta")), HalfMoved()
+    turns.admit(large)
+    for _ in range(2):
+        with pytest.raises(torch.OutOfMemoryError):
+            turns.bring(large)
+        assert not turns.is_there(large)
+        assert set(large.places.values()) == {"main memory"}
+    assert not turns.moves
+
+
 def test_one_that_is_placed_for_good_is_left_alone() -> None:
     stays = placed(network(), CPU)
     assert turns_of(stays) is None

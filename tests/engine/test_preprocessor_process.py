@@ -1,6 +1,7 @@
 """The preprocessors' process: what it makes, how it ends, and that nothing else ends with it."""
 
 import asyncio
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -96,4 +97,27 @@ async def test_what_takes_too_long_fails_and_what_nobody_knows_does_not_end_the_
     assert isinstance(failed, Failed)
     assert failed.code == "failed"
     assert isinstance(await known, Finished)
+    await process.stop()
+
+
+async def test_what_comes_as_the_process_is_about_to_leave_is_made(photo: Picture) -> None:
+    process = PreprocessorProcess()
+    late: list[asyncio.Future[Finished | Failed]] = []
+
+    class LateNews(asyncio.Event):
+        """The time is up, and before anybody is told, something comes."""
+
+        async def wait(self) -> Literal[True]:
+            if late:
+                return await super().wait()
+            late.extend(process.submit([request("late", photo)]))
+            raise TimeoutError
+
+    process._news = LateNews()
+    [first] = process.submit([request("first", photo)])
+    assert isinstance(await first, Finished)
+    async with asyncio.timeout(60):
+        while not late:  # noqa: ASYNC110 (nothing else tells)
+            await asyncio.sleep(0.01)
+        assert isinstance(await late[0], Finished)
     await process.stop()

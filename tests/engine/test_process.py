@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.engine.quick_processes import DEADLY, LOSING, forked_processes, quick_processes, run_mortal_worker
 from underpaint.engine.messages import EngineOptions, Failed, Finished, Picture, Progress
 from underpaint.engine.process import EngineProcess
 
 from .driving import Driven, job_request, worst_difference
-from .quick_processes import forked_processes, quick_processes
 
 OPTIONS = EngineOptions(device="cpu", threads=1)
 LONG = 500
@@ -109,11 +109,99 @@ async def test_after_a_death_in_mid_run_the_job_runs_again_and_succeeds(sd1_chec
     assert not killing.left
 
 
-async def test_a_job_that_dies_twice_fails_and_the_next_one_works(sd1_checkpoint: Path) -> None:
+@pytest.fixture
+def _mortal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of the guidance scale `DEADLY` kill their process."""
+    monkeypatch.setattr("underpaint.engine.process.run_worker", run_mortal_worker)
+
+
+@pytest.mark.usefixtures("_mortal")
+async def test_a_job_that_kills_two_processes_fails_and_those_beside_it_do_not(sd1_checkpoint: Path) -> None:
     async with running() as engine:
-        (doomed,) = engine.submit(
-            [job_request("doomed", sd1_checkpoint, steps=LONG)], on_progress=Killing(times=2)
+        guidance_scales = {"first": 7.5, "deadly": DEADLY, "last": 7.5}
+        first, deadly, last = engine.submit(
+            [
+                job_request(name, sd1_checkpoint, guidance_scale=guidance_scale)
+                for name, guidance_scale in guidance_scales.items()
+            ]
         )
+        for innocent in (first, last):
+            outcome = await innocent
+            assert isinstance(outcome, Finished), outcome
+            assert outcome.steps_run == 4
+        culprit = await deadly
+        assert isinstance(culprit, Failed)
+        assert culprit.code == "crashed"
+        assert engine.restarts == 2
+
+
+@pytest.mark.usefixtures("_mortal")
+async def test_a_job_that_got_past_where_it_died_is_no_suspect_any_more(sd1_checkpoint: Path) -> None:
+    """It is there when four processes die."""
+    got_past = asyncio.Event()
+    async with running() as engine:
+
+        def note(report: Progress) -> None:
+            if engine.restarts == 2 and report.step > 3:
+                got_past.set()
+
+        killing = job_request("first", sd1_checkpoint, guidance_scale=DEADLY)
+        deadly, long = engine.submit(
+            [killing, job_request("long", sd1_checkpoint, steps=60)], on_progress=note
+        )
+        await got_past.wait()
+        assert isinstance(await deadly, Failed)
+        [also_deadly] = engine.submit([replace(killing, job_id="second")])
+        assert isinstance(await also_deadly, Failed)
+        outcome = await long
+        assert isinstance(outcome, Finished), outcome
+        assert engine.restarts == 4
+
+
+@pytest.mark.usefixtures("_mortal")
+async def test_while_one_suspect_is_tried_the_others_can_be_cancelled(sd1_checkpoint: Path) -> None:
+    async with running() as engine:
+        deadly, waiting, behind = engine.submit(
+            [
+                job_request("deadly", sd1_checkpoint, guidance_scale=DEADLY),
+                job_request("waiting", sd1_checkpoint, steps=LONG),
+                job_request("behind", sd1_checkpoint, steps=40),
+            ]
+        )
+        assert isinstance(await deadly, Failed)
+        engine.cancel(["waiting"])
+        cancelled = await waiting
+        assert isinstance(cancelled, Failed)
+        assert cancelled.code == "cancelled"
+        assert isinstance(await behind, Finished)
+
+
+async def test_a_process_that_cannot_be_started_at_first_is_started_later(
+    sd1_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = EngineProcess._spawn
+    spawned: list[str] = []
+
+    def spawning(engine: EngineProcess) -> None:
+        spawned.append("tried")
+        if len(spawned) in (2, 3):
+            raise BlockingIOError("Resource temporarily unavailable")
+        spawn(engine)
+
+    monkeypatch.setattr(EngineProcess, "_spawn", spawning)
+    async with running() as engine:
+        (job,) = engine.submit([job_request("job", sd1_checkpoint)], on_progress=Killing(times=1))
+        assert isinstance(await job, Finished)
+        assert len(spawned) == 4
+
+
+@pytest.mark.usefixtures("_mortal")
+@pytest.mark.parametrize("guidance_scale", [DEADLY, LOSING], ids=["killed", "device lost"])
+async def test_a_job_that_dies_twice_fails_and_the_next_one_works(
+    sd1_checkpoint: Path, guidance_scale: float
+) -> None:
+    async with running() as engine:
+        (doomed,) = engine.submit([job_request("doomed", sd1_checkpoint, guidance_scale=guidance_scale)])
         outcome = await doomed
         assert isinstance(outcome, Failed)
         assert outcome.code == "crashed"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from underpaint.diffusion.encoded import EncodedPicture, Hidden, Picture
 from underpaint.diffusion.family import ModelLoadError
+from underpaint.diffusion.out_of_memory import is_out_of_memory
 from underpaint.diffusion.placement import bring, placed, taking_turns, turns_of
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.diffusion.tiling import in_tiles
@@ -129,10 +130,10 @@ class Autoencoder:
         if height_px * width_px <= tile_px**2:
             try:
                 return work(source)
-            except (torch.OutOfMemoryError, MemoryError):
+            except Exception as failure:
                 # Half of the picture's longer side, rounded up to whole tiles of the least size.
                 tile_px = -(-max(height_px, width_px) // (2 * LEAST_TILE_PX)) * LEAST_TILE_PX
-                if tile_px >= max(height_px, width_px):
+                if not is_out_of_memory(failure) or tile_px >= max(height_px, width_px):
                     raise
         step = self.pixels_per_latent // scale
         ratio = Fraction(scale) if scale > 1 else Fraction(1, self.pixels_per_latent)
@@ -146,8 +147,8 @@ class Autoencoder:
                     step=step,
                     ratio=ratio,
                 )
-            except (torch.OutOfMemoryError, MemoryError):
-                if tile_px <= LEAST_TILE_PX:
+            except Exception as failure:
+                if not is_out_of_memory(failure) or tile_px <= LEAST_TILE_PX:
                     raise
                 tile_px //= 2
 

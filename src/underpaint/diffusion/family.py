@@ -82,6 +82,8 @@ class Family(Protocol):
     """The checkpoint's own scheduler configuration, as diffusers writes it."""
     pixels_per_latent: int
     """Pixels along each side of a latent."""
+    dtype: torch.dtype
+    """Precision of the denoising network, which need not be the one that was asked for."""
     sees_map: bool
     """Whether the picture is a map, of edges or depth, that the model has beside its latents: it begins with noise."""
     encodes_from_noise: bool

@@ -60,7 +60,7 @@ class Flux:
         }
         self.text_networks = tuple(self._text_networks)
         self._device = device
-        self._dtype: torch.dtype = self._transformer.dtype
+        self.dtype: torch.dtype = self._transformer.dtype
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
         self.latent_channels = int(pipeline.vae.config.latent_channels)
         self.pixels_per_latent = self._autoencoder.pixels_per_latent
@@ -114,7 +114,7 @@ class Flux:
         pooled = self._clip.encode(prompt, clip_skip=0, weighting=weighting).pooled
         assert pooled is not None, "it pools"
         hidden = self._t5.hidden_states(prompt, weighted=weighting == "sdEmbeds")
-        return EncodedPrompt(hidden_states=hidden.to(self._dtype), pooled=pooled.to(self._dtype))
+        return EncodedPrompt(hidden_states=hidden.to(self.dtype), pooled=pooled.to(self.dtype))
 
     def match_prompts(
         self, prompt: EncodedPrompt, negative: EncodedPrompt
@@ -141,11 +141,11 @@ class Flux:
     def load_redux(self, location: Path) -> Redux:
         """See `TakesRedux.load_redux`."""
         width = int(self._transformer.config.joint_attention_dim)
-        return load_redux(location, width=width, device=self._device, dtype=self._dtype)
+        return load_redux(location, width=width, device=self._device, dtype=self.dtype)
 
     def load_siglip(self, folder: Path) -> SiglipEncoder:
         """See `TakesRedux.load_siglip`."""
-        return SiglipEncoder.load(folder, device=self._device, dtype=self._dtype)
+        return SiglipEncoder.load(folder, device=self._device, dtype=self.dtype)
 
     def encode_picture(self, picture: Picture, *, hidden: Hidden | None = None) -> EncodedPicture:
         """See `Family.encode_picture`."""
@@ -165,17 +165,17 @@ class Flux:
         prompts = torch.stack([row.prompt.hidden_states for row in rows])
         pooled = torch.stack([row.prompt.pooled for row in rows if row.prompt.pooled is not None])
         # As diffusers does it: in the model's precision first, then divided.
-        timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32).to(self._dtype) / 1000
+        timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32).to(self.dtype) / 1000
         scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
         with adapted(self._transformer, "transformer", [row.loras for row in rows]):
             predicted: Tensor = self._transformer(
-                hidden_states=patches.to(self._device, self._dtype),
+                hidden_states=patches.to(self._device, self.dtype),
                 timestep=timesteps.to(self._device),
                 guidance=scales.to(self._device) if self._guided else None,
                 pooled_projections=pooled,
                 encoder_hidden_states=prompts,
-                txt_ids=torch.zeros(prompts.shape[1], 3, device=self._device, dtype=self._dtype),
-                img_ids=torch.cat(places).to(self._device, self._dtype),
+                txt_ids=torch.zeros(prompts.shape[1], 3, device=self._device, dtype=self.dtype),
+                img_ids=torch.cat(places).to(self._device, self.dtype),
                 return_dict=False,
             )[0]
         return unpatched(predicted[:, : height * width].float().cpu(), height, width)

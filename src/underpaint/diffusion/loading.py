@@ -116,6 +116,8 @@ def _load(
         if config is not None and layout.denoiser == "unet":
             options["unet"] = _load_unet(location, config, dtype=dtype)
         pipeline = pipeline_class.from_single_file(str(location), **options)
+        if layout.denoiser == "unet":
+            pipeline.scheduler.register_to_config(**_told_of_schedule(location))
         if config is not None and Path(config).is_dir():
             _require_vocabularies(Path(config), layout)
     for name in layout.text_encoders:
@@ -151,6 +153,24 @@ def _load_unet(location: Path, config: str | Path, *, dtype: torch.dtype) -> Any
     return diffusers.UNet2DConditionModel.from_single_file(
         str(location), config=str(config), subfolder="unet", in_channels=in_channels, dtype=dtype
     )
+
+
+def _told_of_schedule(location: Path) -> dict[str, Any]:
+    """What a single file says of how its UNet was trained, by the names of diffusers' scheduler configuration.
+
+    The markers among the weights are those that ComfyUI reads (`model_type` in comfy/supported_models.py); the metadata
+    is of the Stability AI Model Metadata Standard. For a file that says nothing, the configuration holds.
+    """
+    from safetensors import safe_open
+
+    with safe_open(location, framework="pt") as weights:
+        names, metadata = set(weights.keys()), weights.metadata() or {}
+    told: dict[str, Any] = {}
+    if "v_pred" in names or metadata.get("modelspec.predict_key") == "v":
+        told["prediction_type"] = "v_prediction"
+        if "ztsnr" in names:
+            told["rescale_betas_zero_snr"] = True
+    return told
 
 
 def load_part(folder: Path, class_name: str, *, dtype: torch.dtype, **options: Any) -> Any:

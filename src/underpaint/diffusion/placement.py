@@ -38,7 +38,12 @@ class Turns:
             self._there.discard(other)
         for network in networks:
             if network not in self._there:
-                network.to(self.device)
+                try:
+                    network.to(self.device)
+                except BaseException:
+                    # For want of memory, most likely: what of it has come would stay, and nobody would know.
+                    network.to(_MAIN_MEMORY)
+                    raise
                 self._there.add(network)
                 self.moves += 1
 

@@ -54,7 +54,7 @@ class StableDiffusion:
         self._text_networks = {name: encoder for name, encoder in encoders.items() if encoder is not None}
         self.text_networks = tuple(self._text_networks)
         self._device = device
-        self._dtype: torch.dtype = self._unet.dtype
+        self.dtype: torch.dtype = self._unet.dtype
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
         self.latent_channels = int(self._unet.config.out_channels)
         self.pixels_per_latent = self._autoencoder.pixels_per_latent
@@ -106,7 +106,7 @@ class StableDiffusion:
     ) -> EncodedPrompt:
         """See `Family.encode_prompt`. Negative prompts are encoded like others."""
         encoded = [text.encode(prompt, clip_skip=clip_skip, weighting=weighting) for text in self._text]
-        return joined(encoded, dtype=self._dtype)
+        return joined(encoded, dtype=self.dtype)
 
     def load_autoencoder(self, location: Path) -> Autoencoder:
         """See `TakesAutoencoders.load_autoencoder`."""
@@ -128,7 +128,7 @@ class StableDiffusion:
 
     def load_image_encoder(self, folder: Path) -> ImageEncoder:
         """See `TakesImagePrompts.load_image_encoder`."""
-        return ImageEncoder.load(folder, device=self._device, dtype=self._dtype)
+        return ImageEncoder.load(folder, device=self._device, dtype=self.dtype)
 
     def load_controlnet(self, location: Path, *, pools: bool) -> ControlNet:
         """See `TakesControls.load_controlnet`."""
@@ -142,7 +142,7 @@ class StableDiffusion:
     def control_map(self, picture: Picture) -> Tensor:
         """See `TakesControls.control_map`."""
         pixels = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)
-        return pixels.to(self._device, self._dtype)
+        return pixels.to(self._device, self.dtype)
 
     @contextmanager
     def with_loras(self, loras: Loras) -> Iterator[None]:
@@ -238,12 +238,12 @@ class StableDiffusion:
     def _inputs(self, rows: Sequence[Row]) -> dict[str, Any]:
         """What the UNet takes for these rows, by name."""
         taken = [row.latents if row.beside is None else torch.cat([row.latents, row.beside]) for row in rows]
-        latents = torch.stack(taken).to(self._device, self._dtype)
+        latents = torch.stack(taken).to(self._device, self.dtype)
         timesteps = torch.tensor([row.timestep for row in rows], dtype=torch.float32, device=self._device)
         guidance = None
         if width := self._unet.config.time_cond_proj_dim:
             scales = torch.tensor([row.guidance_scale for row in rows], dtype=torch.float32)
-            guidance = embed_guidance(scales - 1.0, int(width)).to(self._device, self._dtype)
+            guidance = embed_guidance(scales - 1.0, int(width)).to(self._device, self.dtype)
         return {
             "sample": latents.contiguous(memory_format=torch.channels_last),
             "timestep": timesteps,

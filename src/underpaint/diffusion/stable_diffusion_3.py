@@ -47,7 +47,7 @@ class StableDiffusion3:
             self._t5 = T5Text(pipeline.tokenizer_3, pipeline.text_encoder_3, device=device, tokens=T5_TOKENS)
         self._autoencoder = Autoencoder(pipeline.vae, device=device)
         self._device = device
-        self._dtype: torch.dtype = self._transformer.dtype
+        self.dtype: torch.dtype = self._transformer.dtype
         self._patch = int(self._transformer.config.patch_size)
         self.scheduler_config: Mapping[str, Any] = dict(pipeline.scheduler.config)
         self.latent_channels = int(pipeline.vae.config.latent_channels)
@@ -100,15 +100,13 @@ class StableDiffusion3:
         clips = [clip.encode(prompt, clip_skip=clip_skip, weighting=weighting) for clip in self._clips]
         if self._t5 is None:
             width = int(self._transformer.config.joint_attention_dim)
-            rest = torch.zeros(T5_TOKENS, width, device=self._device, dtype=self._dtype)
+            rest = torch.zeros(T5_TOKENS, width, device=self._device, dtype=self.dtype)
         else:
-            rest = self._t5.hidden_states(prompt, weighted=weighting == "sdEmbeds").to(self._dtype)
-        beside = torch.cat([clip.hidden_states.to(self._dtype) for clip in clips], dim=1)
+            rest = self._t5.hidden_states(prompt, weighted=weighting == "sdEmbeds").to(self.dtype)
+        beside = torch.cat([clip.hidden_states.to(self.dtype) for clip in clips], dim=1)
         beside = torch.nn.functional.pad(beside, (0, rest.shape[1] - beside.shape[1]))
         pooled = [clip.pooled for clip in clips if clip.pooled is not None]
-        return EncodedPrompt(
-            hidden_states=torch.cat([beside, rest]), pooled=torch.cat(pooled).to(self._dtype)
-        )
+        return EncodedPrompt(hidden_states=torch.cat([beside, rest]), pooled=torch.cat(pooled).to(self.dtype))
 
     def match_prompts(
         self, prompt: EncodedPrompt, negative: EncodedPrompt
@@ -131,7 +129,7 @@ class StableDiffusion3:
         """See `Family.predict`."""
         bring(self._transformer)
         predicted: Tensor = self._transformer(
-            hidden_states=torch.stack([row.latents for row in rows]).to(self._device, self._dtype),
+            hidden_states=torch.stack([row.latents for row in rows]).to(self._device, self.dtype),
             timestep=torch.tensor([row.timestep for row in rows], dtype=torch.float32, device=self._device),
             encoder_hidden_states=torch.stack([row.prompt.hidden_states for row in rows]),
             pooled_projections=torch.stack(

@@ -92,7 +92,7 @@ class StableDiffusionXL(StableDiffusion):
     def _added_conditions(self, rows: Sequence[Row]) -> Mapping[str, Tensor]:
         """The pooled prompts, and the sizes that the picture is to have had, to be cut at, and to have."""
         pooled = torch.stack([row.prompt.pooled for row in rows if row.prompt.pooled is not None])
-        times = torch.tensor([self._times(row) for row in rows], device=self._device, dtype=self._dtype)
+        times = torch.tensor([self._times(row) for row in rows], device=self._device, dtype=self.dtype)
         return {"text_embeds": pooled, "time_ids": times}
 
     def _times(self, row: Row) -> tuple[float, ...]:

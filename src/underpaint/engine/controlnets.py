@@ -90,4 +90,4 @@ def _getter(request: JobRequest, asked: messages.Control, models: LoadedModels) 
         loaded: ControlNet = model.load_controlnet(asked.location, pools=asked.pools)
         return loaded
 
-    return lambda: models.beside(request.model, (asked.location, asked.pools), asked.location, load)
+    return lambda: models.beside(request.model, asked.network, asked.location, load)

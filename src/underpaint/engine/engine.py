@@ -14,14 +14,17 @@ from torch import Tensor
 
 from underpaint.diffusion.family import Family, ModelLoadError
 from underpaint.diffusion.openvino_unet import CompiledPassFailed
-from underpaint.diffusion.prompt_weighting import PromptSyntaxError
+from underpaint.diffusion.out_of_memory import is_out_of_memory
 from underpaint.engine.additions import LoadedAdditions
+from underpaint.engine.beginnings import Beginnings
 from underpaint.engine.checkpoints import Checkpoints
 from underpaint.engine.device import choose_device, choose_dtype, choose_turns
 from underpaint.engine.encodings import ByteBudgetCache
 from underpaint.engine.estimates import seconds_left
 from underpaint.engine.executors import Executors, compiled_precision, precision_name
+from underpaint.engine.failures import outcome_of
 from underpaint.engine.job import Job
+from underpaint.engine.lost_device import device_is_lost
 from underpaint.engine.memory import release_memory, total_bytes
 from underpaint.engine.messages import (
     EngineOptions,
@@ -29,7 +32,6 @@ from underpaint.engine.messages import (
     Event,
     Executor,
     Failed,
-    FailureCode,
     Finished,
     JobRequest,
     ModelReference,
@@ -39,15 +41,14 @@ from underpaint.engine.messages import (
 )
 from underpaint.engine.models import LoadedModels
 from underpaint.engine.passes import Passes, TooLarge
-from underpaint.engine.refusals import PartRefused, refusing
 from underpaint.engine.safety import KeptSafetyChecker
 from underpaint.engine.scheduler import Candidate, plan
 from underpaint.engine.shares import Shares
+from underpaint.engine.shortage import Shortage
 from underpaint.engine.trajectory import Trajectory
 from underpaint.engine.vitals import VitalsReporter
 
 log = logging.getLogger(__name__)
-
 
 ADDITIONS_SHARE = 0.25
 """Of the device's memory, for what acts upon models, where no budget is set."""
@@ -78,6 +79,8 @@ class Engine:
         self._estimated_s = 0.0
         self._encodings = ByteBudgetCache(options.encodings_bytes)
         dtype = choose_dtype(options.dtype, self.device)
+        self._controls_apart: set[ModelReference] = set()
+        """Models beside which there was no room for the ControlNets of several jobs at once."""
         self._executors = Executors(options, device=self.device, dtype=dtype)
         self._checkpoints = Checkpoints(options, self.device, dtype)
         self._checkpoint_interval_s = options.checkpoint_interval_s
@@ -99,13 +102,20 @@ class Engine:
             self._models,
             strict=options.strict_rows is not None,
         )
+        self._beginnings = Beginnings(
+            models=self._models,
+            safety=self._safety,
+            encodings=self._encodings,
+            additions=self._additions,
+            checkpoints=self._checkpoints,
+        )
+        self._shortage = Shortage(self.device, self._additions, self._models)
         self._passes = Passes(
             self.device,
             max_rows=options.max_rows,
             strict_rows=options.strict_rows,
             moves=lambda: self._models.moves,
-            # What the running jobs hold stays; the rest can be loaded again.
-            give_up=self._additions.release,
+            give_up=self._shortage.give_up,
             ran=self._vitals.count,
         )
         if options.preload is not None:
@@ -161,6 +171,9 @@ class Engine:
     def tick(self) -> None:
         """Do one thing for the jobs that the scheduler picks: encode what one of them begins with, run a forward pass,
         or decode a picture. A shorter job that comes meanwhile waits for no more than that.
+
+        Raises:
+            Exception: the device is lost to this process. No job has failed for it.
         """
         candidates = self._candidates()
         planned = plan(
@@ -208,16 +221,23 @@ class Engine:
                 decodes=job.is_to_be_decoded,
                 passes_waited=job.passes_waited,
                 owner_debt=debts[job.request.owner],
-                loaded=job.model in self._models,
+                loaded=self._is_loaded(job),
             )
             for job_id, job in self._jobs.items()
         ]
+
+    def _is_loaded(self, job: Job) -> bool:
+        """Whether its model is there, and, of those of which not all fit, its ControlNets."""
+        if job.model in self._controls_apart and not self._models.has_beside(job.model, job.controlnets):
+            return False
+        return job.model in self._models
 
     def _group(self, job: Job) -> Hashable:
         """What jobs must have in common to share a pass, as far as it is known before their prompts are encoded."""
         model = self._models.loaded(job.model)
         is_there = model is not None and compiled_precision(model) is not None
-        return (job.group, job.runs_compiled(is_there=is_there))
+        controlnets = job.controlnets if job.model in self._controls_apart else None
+        return (job.group, job.runs_compiled(is_there=is_there), controlnets)
 
     def _estimate(self, candidates: Sequence[Candidate]) -> None:
         now_s = time.monotonic()
@@ -237,40 +257,11 @@ class Engine:
         if job.model not in self._models:
             self._report(job, loading=True)
         try:
-            if job.trajectory is None and job.request.safety_check is not None:
-                # One that cannot be loaded fails the job before its steps.
-                self._safety.get(job.request.safety_check)
-            with refusing("model" if job.trajectory is None else "refiner"):
-                model = self._models.get(job.model)
-            if job.trajectory is None:
-                job.trajectory = self._begun(job.request, model)
-                job.kept_s = time.monotonic()
-            if job.trajectory.waits_for_refiner:
-                with refusing("refiner"):
-                    model = self._models.get(job.model)
-                job.trajectory.refine(model, self._encodings, compiled=compiled_precision(model))
+            self._shortage.within_memory(job.model, lambda: self._beginnings.encode(job))
         except Exception as failure:
             self._fail(job, failure)
             return
         self._report(job)
-
-    def _begun(self, request: JobRequest, model: Family) -> Trajectory:
-        """A job at its beginning, or where an earlier process left it."""
-        compiled = compiled_precision(model)
-        state = self._checkpoints.read(request)
-        if state is not None:
-            try:
-                if state["compiled"] in (None, compiled):
-                    trajectory = Trajectory(
-                        request, model, self._encodings, self._additions, compiled=state["compiled"]
-                    )
-                    trajectory.restore(state)
-                    log.info("job %s goes on after %d steps", request.job_id, trajectory.steps_done)
-                    return trajectory
-                log.info("job %s begins anew: what ran it is not there", request.job_id)
-            except Exception as failure:
-                log.warning("job %s cannot go on from its checkpoint: %r", request.job_id, failure)
-        return Trajectory(request, model, self._encodings, self._additions, compiled=compiled)
 
     def _keep(self, job: Job) -> None:
         job.kept_s = time.monotonic()
@@ -294,29 +285,44 @@ class Engine:
 
     def _forward(self, batch: list[Job]) -> None:
         try:
-            model = self._models.get(batch[0].model)
-            if compiled_precision(model) is None:
-                # It was dropped meanwhile, and its compiled form is not back yet.
-                self._go_on_in_pytorch(batch)
-            rows = [_trajectory(job).rows() for job in batch]
-            flat = [row for of_job in rows for row in of_job]
-            predicted = self._passes.predict(model, batch[0], flat, self._group(batch[0]))
-            parts = torch.split(predicted, [len(of_job) for of_job in rows])
+            model, parts = self._shortage.within_memory(batch[0].model, lambda: self._predicted(batch))
         except CompiledPassFailed as failure:
             log.warning("OpenVINO cannot run a pass, which PyTorch runs in its place: %s", failure)
             self._go_on_in_pytorch(batch)
-            self._forward(batch)
-            return
+            once_more = [batch]
         except Exception as failure:
             if len(batch) == 1:
                 self._fail(batch[0], failure)
                 return
             # One of them may be the cause, or together they may be too much: alone, only the culprit fails.
-            log.warning("a forward pass of %d jobs failed, running them one by one: %r", len(batch), failure)
-            release_memory(self.device)
-            for job in batch:
-                self._forward([job])
+            # In words alone: whoever keeps the record would keep what the pass had computed.
+            said = repr(failure)
+            log.warning("a forward pass of %d jobs failed, running them one by one: %s", len(batch), said)
+            once_more = [[job] for job in batch]
+            if any(job.controlnets != batch[0].controlnets for job in batch) and (
+                is_out_of_memory(failure) or isinstance(failure, ModelLoadError)
+            ):
+                self._controls_apart.add(batch[0].model)
+        else:
+            self._charge_and_advance(batch, parts, model)
             return
+        # Not in the handlers: there the traceback holds what the pass had computed.
+        release_memory(self.device)
+        for jobs in once_more:
+            self._forward(jobs)
+
+    def _predicted(self, batch: list[Job]) -> tuple[Family, Sequence[Tensor]]:
+        """The model of a batch, and what it predicts for the rows of each job."""
+        model = self._models.get(batch[0].model)
+        if compiled_precision(model) is None:
+            # It was dropped meanwhile, and its compiled form is not back yet.
+            self._go_on_in_pytorch(batch)
+        rows = [_trajectory(job).rows() for job in batch]
+        flat = [row for of_job in rows for row in of_job]
+        predicted = self._passes.predict(model, batch, flat, self._group(batch[0]))
+        return model, torch.split(predicted, [len(of_job) for of_job in rows])
+
+    def _charge_and_advance(self, batch: Sequence[Job], parts: Sequence[Tensor], model: Family) -> None:
         charged: Counter[str] = Counter()
         for job, predictions in zip(batch, parts, strict=True):
             charged[job.request.owner] += len(predictions)
@@ -340,13 +346,17 @@ class Engine:
 
     def _finish(self, job: Job) -> None:
         trajectory = _trajectory(job)
+
+        def paint() -> tuple[Picture, Precision]:
+            model = self._models.get(job.model)
+            return trajectory.paint(model), precision_name(model.dtype)
+
         try:
-            picture = trajectory.paint(self._models.get(job.model))
+            picture, eager_precision = self._shortage.within_memory(job.model, paint)
         except Exception as failure:
             self._fail(job, failure)
             return
         compiled = trajectory.compiled if trajectory.runs_compiled else None
-        eager_precision = precision_name(self._executors.weights_of(job.model.architecture).dtype)
         self._deliver(
             job,
             picture,
@@ -391,24 +401,14 @@ class Engine:
         )
 
     def _fail(self, job: Job, failure: Exception) -> None:
+        if device_is_lost(self.device):
+            # Every job would fail from now on. In another process they run again.
+            raise failure
         self._jobs.pop(job.request.job_id, None)
         self._checkpoints.forget(job.request)
-        code: FailureCode = "failed"
-        message = f"the engine could not make this picture: {failure}"
-        if isinstance(failure, ModelLoadError):
-            code, message = "modelLoad", str(failure)
-        elif isinstance(failure, PromptSyntaxError):
-            message = str(failure)
-        elif isinstance(failure, (torch.OutOfMemoryError, MemoryError)):
-            code = "outOfMemory"
-            message = "there is not enough memory for a picture of this size"
-            if isinstance(failure, TooLarge):
-                message = str(failure)
+        if is_out_of_memory(failure):
             release_memory(self.device)
-        else:
-            log.exception("job %s failed", job.request.job_id, exc_info=failure)
-        part = failure.part if isinstance(failure, PartRefused) else None
-        self._emit(Failed(job_id=job.request.job_id, code=code, message=message, part=part))
+        self._emit(outcome_of(job.request.job_id, failure))
 
 
 def _trajectory(job: Job) -> Trajectory:

@@ -41,7 +41,8 @@ LEAVE_LIMIT_S = 5.0
 
 def compiled_precision(model: Family) -> Precision | None:
     """In which precision the model's compiled form computes; None while it has none."""
-    compiled = model.compiled if isinstance(model, Compilable) else None
+    # Asked for every job at every tick: `isinstance` of a protocol takes 9 us.
+    compiled: OpenVinoUnet | None = getattr(model, "compiled", None)
     return None if compiled is None else precision_name(compiled.precision)
 
 

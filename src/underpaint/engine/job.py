@@ -1,6 +1,7 @@
 """A job in the engine: what of it is known without its model."""
 
 import time
+from collections.abc import Hashable
 from dataclasses import replace
 
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
@@ -20,6 +21,8 @@ class Job:
         self.trajectory: Trajectory | None = None
         self.passes_waited = 0
         """Passes since its last one, or since its arrival."""
+        self.controlnets: frozenset[Hashable] = frozenset(control.network for control in request.controls)
+        """Networks that work beside the model in its passes, by what tells one from another."""
         self.kept_s = time.monotonic()
         """When its state was last kept; before, when it came."""
         self.steps = sum(steps_of(asked) for asked in request.passes)

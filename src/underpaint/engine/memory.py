@@ -67,6 +67,8 @@ def release_memory(device: torch.device) -> None:
     """Give freed memory back to the system, or to others on the device."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    if device.type == "mps":
+        torch.mps.empty_cache()
     # glibc keeps it otherwise: without this, a process that swaps models grows with every swap.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:

@@ -92,6 +92,11 @@ class Control:
     """Whether it is shown a blank where the job's mask paints: a ControlNet for inpainting, which has the picture for
     its map."""
 
+    @property
+    def network(self) -> tuple[Path, bool]:
+        """What tells its ControlNet from others."""
+        return self.location, self.pools
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:

@@ -4,7 +4,7 @@ import gc
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ import torch
 
 from underpaint.diffusion.families import FAMILY_OF_ARCHITECTURE
 from underpaint.diffusion.family import Family, ModelLoadError
+from underpaint.diffusion.out_of_memory import is_out_of_memory
 from underpaint.diffusion.placement import Turns, taking_turns
 from underpaint.engine.memory import free_bytes, readable, release_memory, total_bytes
 from underpaint.engine.messages import ModelReference
@@ -123,7 +124,9 @@ class LoadedModels:
                 model = family.load(
                     reference.location, config=reference.config, device=self._device, dtype=form.dtype
                 )
-        except (torch.OutOfMemoryError, MemoryError) as failure:
+        except Exception as failure:
+            if not is_out_of_memory(failure):
+                raise
             raise _out_of_memory(reference.location, size) from failure
         log.info(
             "loaded %s in %.1f s, %s", reference.location.name, time.monotonic() - started, readable(size)
@@ -178,13 +181,31 @@ class LoadedModels:
             started = time.monotonic()
             try:
                 self._models[key] = load()
-            except (torch.OutOfMemoryError, MemoryError) as failure:
+            except Exception as failure:
+                if not is_out_of_memory(failure):
+                    raise
                 raise _out_of_memory(location, size) from failure
             log.info("loaded %s in %.1f s, %s", location.name, time.monotonic() - started, readable(size))
             self._sizes[key] = size
         self._models.move_to_end(key)
         network: Loaded = self._models[key]
         return network
+
+    def drop_idle(self, model: ModelReference) -> bool:
+        """Drop the least recently used of those that are neither this model nor at work beside it, for want of memory;
+        whether there was one.
+        """
+        if model not in self._at_work:
+            self._at_work = {model}
+        idle = self._droppable
+        if idle:
+            self._drop(idle[0])
+        return bool(idle)
+
+    def has_beside(self, reference: ModelReference, keys: Iterable[Hashable]) -> bool:
+        """Whether all of the networks that `beside` loads under these keys are in memory."""
+        dtype = self._form_of(reference.architecture).dtype
+        return all((key, dtype) in self._models for key in keys)
 
     def _make_room(self, size: int, name: str) -> None:
         """Before loading: two large models at once may not fit where one does."""

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from underpaint.diffusion.family import Family, Row
+from underpaint.diffusion.out_of_memory import is_out_of_memory
 from underpaint.engine.job import Job
 from underpaint.engine.memory import free_bytes, peak_of, readable, release_memory
+from underpaint.engine.messages import ModelReference
 from underpaint.engine.profile import PassProfile
 from underpaint.engine.room import PassMemory
 
@@ -28,7 +30,8 @@ class Passes:
         max_rows: most rows of one.
         strict_rows: under strict determinism, the rows of each.
         moves: how often weights have moved so far: those that move during a pass are not what it takes.
-        give_up: lets go of what can be loaded again, and says whether there was anything.
+        give_up: lets go of something that can be loaded again and is not for a pass of this model; whether there was
+            anything.
         ran: told of every pass, its rows and its seconds.
     """
 
@@ -39,7 +42,7 @@ class Passes:
         max_rows: int,
         strict_rows: int | None,
         moves: Callable[[], int],
-        give_up: Callable[[], bool],
+        give_up: Callable[[ModelReference], bool],
         ran: Callable[[int, float], None],
     ) -> None:
         self._device = device
@@ -71,10 +74,10 @@ class Passes:
         if not batch:
             return []
         wanted = self._strict_rows or sum(job.row_count for job in batch)
-        fitting = self._rows_that_fit(batch[0], wanted)
-        if fitting < (self._strict_rows or 1) and self._give_up():
+        fitting = self._rows_that_fit(batch, wanted)
+        while fitting < (self._strict_rows or 1) and self._give_up(batch[0].model):
             release_memory(self._device)
-            fitting = self._rows_that_fit(batch[0], wanted)
+            fitting = self._rows_that_fit(batch, wanted)
         if fitting < (self._strict_rows or 1):
             raise self._too_large(batch[0])
         admitted, rows = [batch[0]], batch[0].row_count
@@ -84,39 +87,51 @@ class Passes:
                 rows += job.row_count
         return admitted
 
-    def predict(self, model: Family, job: Job, rows: list[Row], group: Hashable) -> Tensor:
-        """One pass over rows like this job's; in two halves where memory does not suffice for all at once.
+    def predict(self, model: Family, batch: Sequence[Job], rows: list[Row], group: Hashable) -> Tensor:
+        """One pass over rows of these jobs; in two halves where memory does not suffice for all at once.
 
         Args:
             model: which predicts.
-            job: one of those that the rows are of.
+            batch: the jobs that the rows are of.
             rows: what goes through.
             group: of the jobs, as the scheduler has it.
 
         Returns:
             Predictions by row.
         """
+        job = batch[0]
         if self._strict_rows is not None:
             padding = max(0, self._strict_rows - len(rows))
             return self._measured(model, job, [*rows, *[rows[-1]] * padding], group)[: len(rows)]
-        fitting = max(1, self._rows_that_fit(job, len(rows)))
+        fitting = max(1, self._rows_that_fit(batch, len(rows)))
         if fitting == len(rows):
             try:
                 return self._measured(model, job, rows, group)
-            except (torch.OutOfMemoryError, MemoryError):
-                self.memory.refuse(job.model, rows=len(rows), pixels=job.pixels)
-                if len(rows) == 1:
+            except Exception as failure:
+                if len(rows) == 1 or not is_out_of_memory(failure):
                     raise
             log.warning("no memory for a pass of %d rows, running it in halves", len(rows))
+            # Only here, out of the handler, what the pass had computed is gone, and what is free can be told.
             release_memory(self._device)
+            self.memory.refuse(
+                job.model,
+                rows=len(rows),
+                pixels=job.pixels,
+                beside=_controlnets(batch),
+                free_bytes=free_bytes(self._device),
+            )
             fitting = (len(rows) + 1) // 2
         parts = [rows[at : at + fitting] for at in range(0, len(rows), fitting)]
-        return torch.cat([self.predict(model, job, part, group) for part in parts])
+        return torch.cat([self.predict(model, batch, part, group) for part in parts])
 
-    def _rows_that_fit(self, job: Job, most: int) -> int:
-        """Rows of a pass like this job's that there is memory for, up to `most`."""
+    def _rows_that_fit(self, batch: Sequence[Job], most: int) -> int:
+        """Rows of a pass of these jobs that there is memory for, up to `most`."""
         return self.memory.rows_that_fit(
-            job.model, pixels=job.pixels, free_bytes=free_bytes(self._device), most=most
+            batch[0].model,
+            pixels=batch[0].pixels,
+            beside=_controlnets(batch),
+            free_bytes=free_bytes(self._device),
+            most=most,
         )
 
     def _too_large(self, job: Job) -> TooLarge:
@@ -143,3 +158,8 @@ class Passes:
         self.profile.record(group, len(rows), seconds)
         self._ran(len(rows), seconds)
         return predicted
+
+
+def _controlnets(batch: Sequence[Job]) -> frozenset[Hashable]:
+    """All that jobs have beside their model."""
+    return frozenset[Hashable]().union(*(job.controlnets for job in batch))

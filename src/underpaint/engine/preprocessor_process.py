@@ -136,7 +136,9 @@ class PreprocessorProcess:
                     async with asyncio.timeout(self._idle_s):
                         await self._news.wait()
                 except TimeoutError:
-                    break
+                    # Something may have come in the same moment.
+                    if not self._waiting:
+                        break
         finally:
             # Before anything is waited for: what comes from now on starts another.
             self._serving = None

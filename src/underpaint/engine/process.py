@@ -1,7 +1,8 @@
 """The parent's side of the engine: starts its process, watches it, and starts another when it dies.
 
-Jobs that were in a process that died are given to the next one once; a job that was there twice when it happened is
-taken for the cause and fails.
+Jobs that had begun in a process that died are suspected to be the cause. The next process is given one of them at a
+time: one that gets past the step at which the other process died is no suspect any more, and one that is there when it
+happens again is the cause, and fails.
 """
 
 import asyncio
@@ -41,8 +42,6 @@ log = logging.getLogger(__name__)
 
 Outcome = Finished | Failed
 
-ATTEMPTS = 2
-"""Processes that a job may be in when they die, the last of which fails it."""
 FAILED_STARTS = 3
 """Processes in a row that may die before they are ready until waiting jobs are failed rather than kept waiting."""
 PROCESSES: BaseContext = multiprocessing.get_context("spawn")
@@ -71,8 +70,15 @@ class _Running:
         self.request = request
         self.on_progress = on_progress
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.crashes = 0
-        self.started = False
+        self.steps_done: int | None = None
+        """In the present process; None where it has not begun."""
+        self.died_after: int | None = None
+        """Steps that it had done when its process died, where it is a suspect for that."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what a process died of."""
+        return self.died_after is not None and not self.outcome.done()
 
 
 class EngineProcess:
@@ -88,6 +94,8 @@ class EngineProcess:
         self._options = options
         self._stall_s = stall_s
         self._jobs: dict[str, _Running] = {}
+        self._on_trial: _Running | None = None
+        """The suspect that the process has, while the others wait."""
         self._child: _Child | None = None
         self._stopping = False
         self._restart: asyncio.Task[None] | None = None
@@ -149,6 +157,7 @@ class EngineProcess:
             # At once, and also where there is no process to say so.
             if job := self._jobs.get(job_id):
                 _resolve(job, Failed(job_id=job_id, code="cancelled", message="the task was cancelled"))
+        self._try_next_suspect()
 
     async def stop(self) -> None:
         """End the process. Jobs that are not finished fail with the code "stopping"."""
@@ -187,7 +196,10 @@ class EngineProcess:
                 log.info("the engine is ready on %s", event.device)
             case Progress():
                 if job := self._jobs.get(event.job_id):
-                    job.started = True
+                    job.steps_done = event.step
+                    if job.died_after is not None and event.step > job.died_after:
+                        job.died_after = None
+                        self._try_next_suspect()
                     job.on_progress(event)
             case Estimates():
                 self._estimated_s = time.monotonic()
@@ -203,10 +215,11 @@ class EngineProcess:
                 self._deaths_in_a_row = 0
                 if job := self._jobs.get(event.job_id):
                     _resolve(job, event)
+                    self._try_next_suspect()
 
     def _on_death(self, child: "_Child") -> None:
         never_ready = self.device is None
-        self._child = None
+        self._child = self._on_trial = None
         self.device = None
         self.doings = replace(self.doings, memory_bytes=0, models=())
         code = child.end(2.0)
@@ -215,23 +228,40 @@ class EngineProcess:
         log.error("the engine process ended with code %s; starting another", code)
         self.restarts += 1
         self._deaths_in_a_row += 1
-        # Jobs that had not begun cannot have been the cause.
-        for job in list(self._jobs.values()):
-            job.crashes += job.started
-            job.started = False
-            if job.crashes >= ATTEMPTS:
-                _crash(job, "the engine process died twice while it was making this picture")
-            elif never_ready and self._deaths_in_a_row >= FAILED_STARTS:
+        for job in self._jobs.values():
+            # Jobs that had not begun cannot have been the cause.
+            if job.steps_done is not None:
+                if job.is_suspect:
+                    _crash(job, "the engine process died twice while it was making this picture")
+                job.died_after, job.steps_done = job.steps_done, None
+            if never_ready and self._deaths_in_a_row >= FAILED_STARTS:
                 _crash(job, "the engine process does not start; the server's log says why")
         delay_s = min(LONGEST_RESTART_DELAY_S, FIRST_RESTART_DELAY_S * 2 ** (self._deaths_in_a_row - 1))
         self._restart = asyncio.create_task(self._restart_after(delay_s), name="engine restart")
 
     async def _restart_after(self, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        self._spawn()
-        unfinished = tuple(job.request for job in self._jobs.values() if not job.outcome.done())
-        if unfinished:
-            self._send(Submit(requests=unfinished))
+        while self._child is None:
+            await asyncio.sleep(delay_s)
+            try:
+                self._spawn()
+            except (OSError, RuntimeError) as failure:
+                # The machine has no memory, process or thread to spare; that passes.
+                delay_s = min(LONGEST_RESTART_DELAY_S, 2 * delay_s)
+                log.error("the engine process cannot be started, again in %.1f s: %s", delay_s, failure)
+        unsuspected = [
+            job.request for job in self._jobs.values() if not job.is_suspect and not job.outcome.done()
+        ]
+        if unsuspected:
+            self._send(Submit(requests=tuple(unsuspected)))
+        self._try_next_suspect()
+
+    def _try_next_suspect(self) -> None:
+        """Give the process one of the jobs that another died of, unless it has one. So the next death names it."""
+        if self._child is None or (self._on_trial is not None and self._on_trial.is_suspect):
+            return
+        self._on_trial = next((job for job in self._jobs.values() if job.is_suspect), None)
+        if self._on_trial is not None:
+            self._send(Submit(requests=(self._on_trial.request,)))
 
     async def _replace_when_stalled(self) -> None:
         while True:

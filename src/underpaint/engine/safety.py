@@ -11,6 +11,7 @@ from torch import Tensor
 from underpaint.diffusion.encoded import Picture
 from underpaint.diffusion.family import ModelLoadError
 from underpaint.diffusion.loading import load_part, loading, require_all_weights
+from underpaint.diffusion.out_of_memory import is_out_of_memory
 from underpaint.diffusion.quiet import quiet_libraries
 from underpaint.engine.messages import SafetyCheck
 
@@ -152,7 +153,7 @@ class KeptSafetyChecker:
             checker = SafetyChecker.load(check, device=self._device)
         except BaseException as failure:
             self._make_room(-size, name)
-            if isinstance(failure, (torch.OutOfMemoryError, MemoryError)):
+            if is_out_of_memory(failure):
                 raise ModelLoadError(f"there is no memory for the safety checker {name}") from failure
             raise
         self._kept = (check, checker, size)

@@ -47,7 +47,7 @@ class Candidate:
     owner_debt: float = 0.0
     """Passes that its owner has had more than the owner who has had the fewest."""
     loaded: bool = True
-    """Whether its model is in memory."""
+    """Whether its model is in memory, and what else has to be there for its passes and not for others'."""
 
     @property
     def size(self) -> float:
