@@ -11,6 +11,7 @@ import errno
 import fcntl
 import logging
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -124,11 +125,15 @@ async def _watch(session: "_Session", when_lost: Callable[[], None]) -> None:
 
 
 class _Session:
-    """A connection of its own, which has the lock. All calls block."""
+    """A connection of its own, which has the lock. All calls block, and one waits for another: a look at the database
+    goes on in its thread when nobody waits for it any more, and must not take again what was given up.
+    """
 
     def __init__(self, database: Engine) -> None:
         self._database = database
         self._connection: Connection | None = None
+        self._one_at_a_time = threading.Lock()
+        self._is_over = False
 
     def take(self) -> bool:
         """Connect and lock; False if another session has the lock."""
@@ -149,19 +154,27 @@ class _Session:
 
     def keep(self) -> bool:
         """Lock again if the connection was lost; False if another session was faster."""
-        if self._connection is not None:
-            try:
-                self._connection.exec_driver_sql("SELECT 1")
+        with self._one_at_a_time:
+            if self._is_over:
                 return True
-            except DBAPIError:
-                self.release()
-        if not self.take():
-            return False
+            if self._connection is not None:
+                try:
+                    self._connection.exec_driver_sql("SELECT 1")
+                    return True
+                except DBAPIError:
+                    self._close()
+            if not self.take():
+                return False
         log.warning("the database was away; it is this server's again")
         return True
 
     def release(self) -> None:
-        """Give it up."""
+        """Give it up, for good."""
+        with self._one_at_a_time:
+            self._is_over = True
+            self._close()
+
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             # Not back into the pool: the lock ends with the connection.

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -235,6 +236,31 @@ async def test_a_server_takes_its_database_again_after_a_loss(
         with pytest.raises(AlreadyServed):
             async with claim_database(database, when_lost=_never, patience_s=0.1):
                 raise AssertionError("held twice")
+    database.dispose()
+
+
+async def test_a_server_that_ends_while_it_looks_takes_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "CHECK_INTERVAL_S", 0.01)
+    database = fresh_database(tmp_path)
+    looking, go_on, looked = threading.Event(), threading.Event(), threading.Event()
+    keep = claim._Session.keep
+
+    def keep_slowly(session: claim._Session) -> bool:
+        looking.set()
+        go_on.wait(60)
+        kept = keep(session)
+        looked.set()
+        return kept
+
+    monkeypatch.setattr(claim._Session, "keep", keep_slowly)
+    async with claim_database(database, when_lost=_never):
+        assert await asyncio.to_thread(looking.wait, 60)
+    go_on.set()
+    assert await asyncio.to_thread(looked.wait, 60)
+    async with claim_database(database, when_lost=_never, patience_s=1):
+        pass
     database.dispose()
 
 
