@@ -63,7 +63,8 @@ class Outcomes:
         parameters = None
         if self._embed_parameters:
             parameters = picture_parameters(job, entry, finished)
-        return await self._stored(run, position, finished, task, parameters, seed=job.seed)
+        store = partial(self._store, run, position, finished, task, parameters, seed=job.seed)
+        return await self._when_possible(run.record, store)
 
     async def guide_image(
         self, run: Run, position: int, outcome: asyncio.Future[Outcome], task: ControlNetPreprocessTask
@@ -76,7 +77,8 @@ class Outcomes:
         parameters = None
         if self._embed_parameters:
             parameters = {"preProcessorType": task.pre_processor_type, "version": __version__}
-        return await self._stored(run, position, finished, task, parameters, seed=0)
+        store = partial(self._store, run, position, finished, task, parameters, seed=0)
+        return await self._when_possible(run.record, store)
 
     async def succeed(self, run: Run) -> None:
         """Write down that all pictures of a task are there. That of a single one was written down with it."""
@@ -101,20 +103,6 @@ class Outcomes:
             what=f"the failure of task {record.task_uuid}",
             stopping=self.stopping,
             delayed=delayed,
-        )
-
-    async def _stored(
-        self,
-        run: Run,
-        position: int,
-        finished: Finished,
-        task: PictureTask,
-        parameters: Mapping[str, object] | None,
-        *,
-        seed: int,
-    ) -> ResultRecord:
-        return await self._when_possible(
-            run.record, partial(self._store, run, position, finished, task, parameters, seed=seed)
         )
 
     async def _when_possible(self, record: TaskRecord, write: Callable[[], Written]) -> Written:

@@ -213,7 +213,7 @@ class Workbench:
     def _start(self, run: Run, work: Coroutine[Any, Any, None], on_progress: OnProgress | None) -> None:
         record = run.record
         self._runs[record.owner, record.task_uuid] = run
-        _keep(self._work, work, f"task {record.task_uuid}")
+        _keep(self._work, self._see_to(run, work), f"task {record.task_uuid}")
         if on_progress is not None:
             reporter = Reporter(run, self.outlook, on_progress)
             _keep(self._reports, reporter.report(), f"progress of {record.task_uuid}")
@@ -264,27 +264,11 @@ class Workbench:
     def _checkpoints_in_use(self) -> set[str]:
         return {job.checkpoint for run in self._runs.values() for job in run.jobs if job.checkpoint}
 
-    async def _work_on(
-        self,
-        run: Run,
-        *,
-        submit: Callable[[], Sequence[asyncio.Future[Outcome]]],
-        cancel: Callable[[Sequence[str]], None],
-        result_of: Callable[[int, asyncio.Future[Outcome]], Coroutine[Any, Any, Failed | ResultRecord]],
-        what: str,
-    ) -> None:
-        """Have the jobs of a task done, and see to its outcome.
-
-        Args:
-            run: the task.
-            submit: hands its jobs over.
-            cancel: ends jobs.
-            result_of: waits for one and stores it.
-            what: it is, for the log.
-        """
+    async def _see_to(self, run: Run, work: Coroutine[Any, Any, None]) -> None:
+        """Let a task have its outcome, and leave nothing of it behind."""
         record = run.record
         try:
-            await self._work_out(run, submit, cancel, result_of, what)
+            await work
         except Exception:
             # What the journal does not have is done again.
             log.exception("task %s has no outcome; it goes on after the restart", record.task_uuid)
@@ -302,15 +286,27 @@ class Workbench:
             if self._discarding is None:
                 self._discarding = asyncio.create_task(self._discard_soon(), name="discarding")
 
-    async def _work_out(
+    async def _work_on(
         self,
         run: Run,
+        *,
         submit: Callable[[], Sequence[asyncio.Future[Outcome]]],
         cancel: Callable[[Sequence[str]], None],
         result_of: Callable[[int, asyncio.Future[Outcome]], Coroutine[Any, Any, Failed | ResultRecord]],
         what: str,
     ) -> None:
-        """See `_work_on`. Raises what keeps the outcome from being written down, if that lasts to the end."""
+        """Have the jobs of a task done, and write its outcome down.
+
+        Args:
+            run: the task.
+            submit: hands its jobs over.
+            cancel: ends jobs.
+            result_of: waits for one and stores it.
+            what: it is, for the log.
+
+        Raises:
+            Exception: what keeps the outcome from being written down, if that lasts to the end of the server.
+        """
         started_s = time.monotonic()
         record = run.record
         cancel_all = partial(cancel, [job.job_id for job in run.jobs])
