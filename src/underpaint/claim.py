@@ -20,6 +20,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from underpaint.blocking import in_thread
 from underpaint.database import DatabaseUnusable
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ async def claim_database(
         return
     session = _Session(database)
     until_s = time.monotonic() + patience_s
-    while not await asyncio.to_thread(session.take):
+    while not await in_thread(session.take):
         if time.monotonic() >= until_s:
             place = database.url.render_as_string(hide_password=True)
             raise AlreadyServed(
@@ -109,14 +110,14 @@ async def claim_database(
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
-        await asyncio.to_thread(session.release)
+        await in_thread(session.release)
 
 
 async def _watch(session: "_Session", when_lost: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(CHECK_INTERVAL_S)
         try:
-            if not await asyncio.to_thread(session.keep):
+            if not await in_thread(session.keep):
                 log.critical("another server has taken the database over: this one stops")
                 when_lost()
                 return

@@ -1,12 +1,17 @@
-"""Bodies of requests: bounded each, and all together, in size and in time."""
+"""Bodies of requests: bounded each, and all together, in size and in time; and what they say."""
 
 import asyncio
+import json
+import math
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from underpaint.server import reading
-from underpaint.server.reading import BODIES_AT_ONCE, BodyReader
+from underpaint.server.reading import BODIES_AT_ONCE, BodyReader, read_tasks
 from underpaint.wire import TaskError
 
 
@@ -61,3 +66,62 @@ async def test_a_body_that_breaks_off_gives_its_share_back() -> None:
         broken.cancel()
         await asyncio.gather(broken, return_exceptions=True)
     assert await reader.read(parts(b"y"), None) == b"y"
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # Half of a surrogate pair included.
+    | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(tasks=st.lists(st.dictionaries(st.text(max_size=5), VALUES), min_size=1), ascii=st.booleans())
+def test_a_message_says_what_json_says(tasks: list[dict[str, Any]], ascii: bool) -> None:
+    message = json.dumps(tasks, ensure_ascii=ascii).encode("utf-8", "surrogatepass")
+    try:
+        expected = json.loads(message)
+    except ValueError:
+        with pytest.raises(TaskError):
+            asyncio.run(read_tasks(message))
+        return
+    # In the text of both, 1 and 1.0 differ.
+    assert repr(asyncio.run(read_tasks(message))) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    ("message", "task"),
+    [
+        (b'[{"a": 1, "a": 2}]', {"a": 2}),
+        (b'[{"a": 123456789012345678901234567890}]', {"a": 123456789012345678901234567890}),
+        (b'[{"a": 1e999}]', {"a": math.inf}),
+        (b'[{"a": "\\ud83d"}]', {"a": "\ud83d"}),
+        (b'\xef\xbb\xbf[{"a": 1}]', {"a": 1}),
+        (b'[{"a": ' + b"[" * 300 + b"]" * 300 + b"}]", None),
+    ],
+)
+async def test_what_a_message_may_say_in_an_odd_way(message: bytes, task: object) -> None:
+    [read] = await read_tasks(message)
+    assert task is None or read == task
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (b'[{"a": NaN}]', "NaN is not a JSON value"),
+        (b'[{"a": -Infinity}]', "-Infinity is not a JSON value"),
+        (b'[{"a": 1,}]', "line 1 column"),
+        (b'[{"a": 1}', "line 1 column"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'[{"a": "\xff"}]', "utf-8"),
+        (b'[{"a": ' + b"1" * 5000 + b"}]", "digits"),
+    ],
+)
+async def test_why_a_message_is_no_json(message: bytes, why: str) -> None:
+    with pytest.raises(TaskError, match=why) as refused:
+        await read_tasks(message)
+    assert refused.value.code == "invalidJson"

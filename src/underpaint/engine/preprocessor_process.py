@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from underpaint.blocking import in_thread
 from underpaint.engine.messages import Failed, FailureCode, Finished, PreprocessRequest, Progress
 from underpaint.engine.preprocessor_worker import run_preprocessors
 from underpaint.engine.threads import let_threads_sleep
@@ -144,7 +145,7 @@ class PreprocessorProcess:
             self._serving = None
             child, self._child = self._child, None
             if child is not None:
-                await asyncio.to_thread(child.end)
+                await in_thread(child.end)
 
     async def _make(self, job: _Waiting) -> None:
         job.on_progress(Progress(job_id=job.request.job_id, stage="running", step=0, steps=0))
@@ -160,7 +161,7 @@ class PreprocessorProcess:
             job.resolve(outcome)
             return
         child, self._child = self._child, None
-        await asyncio.to_thread(child.end)
+        await in_thread(child.end)
         if outcome == "late":
             log.error("guide image %s took more than %g s", job.request.job_id, self._limit_s)
             job.fail("failed", f"the guide image was not ready after {self._limit_s:g} s")

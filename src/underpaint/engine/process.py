@@ -20,6 +20,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Literal
 
+from underpaint.blocking import in_thread
 from underpaint.engine.messages import (
     Cancel,
     Command,
@@ -167,7 +168,7 @@ class EngineProcess:
                 task.cancel()
         if self._child is not None:
             self._child.send(Stop())
-            await asyncio.to_thread(self._child.end, 10.0)
+            await in_thread(self._child.end, 10.0)
         for job_id, job in list(self._jobs.items()):
             _resolve(job, _stopping(job_id))
 

@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from underpaint.blocking import in_thread
 from underpaint.images.addresses import refusal_reason
 from underpaint.images.names import NameLookUps
 
@@ -162,8 +163,8 @@ class Fetcher:
             data = bytes(waiting)
             waiting.clear()
             try:
-                await asyncio.to_thread(room, max(left, len(data)))
-                await asyncio.to_thread(into.write, data)
+                await in_thread(room, max(left, len(data)))
+                await in_thread(into.write, data)
             except OSError as failure:
                 raise _NotWritten(failure) from failure
             left -= len(data)

@@ -6,7 +6,6 @@ name, flushed and renamed. On a local folder `put` returns when the bytes are on
 whoever puts many at once may leave that to `flush_blocking`.
 """
 
-import asyncio
 import contextlib
 import os
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import obstore
 from obstore.store import LocalStore, ObjectStore
 
+from underpaint.blocking import in_thread
 from underpaint.files import flush_names, replace_file
 from underpaint.images.encode import EXTENSIONS
 
@@ -44,7 +44,7 @@ class ImageStore:
 
     async def put(self, data: bytes, *, image_uuid: str, extension: str) -> None:
         """Store a file, replacing one of the same name. Raises `ValueError` for a bad UUID or extension."""
-        await asyncio.to_thread(self.put_blocking, data, image_uuid=image_uuid, extension=extension)
+        await in_thread(self.put_blocking, data, image_uuid=image_uuid, extension=extension)
 
     def put_blocking(self, data: bytes, *, image_uuid: str, extension: str, flush: bool = True) -> None:
         """What `put` does, for threads. Without `flush` a file in a local folder survives the end of this process, but
@@ -119,15 +119,15 @@ class ImageStore:
         """
         if self._folder is None:
             return
-        for folder in await asyncio.to_thread(lambda root: sorted(root.iterdir()), self._folder):
-            names = await asyncio.to_thread(_old_names, folder, time.time() - age_s)
+        for folder in await in_thread(lambda root: sorted(root.iterdir()), self._folder):
+            names = await in_thread(_old_names, folder, time.time() - age_s)
             for start in range(0, len(names), 500):
                 yield names[start : start + 500]
 
     async def remove_file(self, name: str) -> None:
         """Remove a file that `old_files` named."""
         if self._folder is not None:
-            await asyncio.to_thread((self._folder / name[:2] / name).unlink, missing_ok=True)
+            await in_thread((self._folder / name[:2] / name).unlink, missing_ok=True)
 
 
 def _old_names(folder: Path, before_s: float) -> list[str]:

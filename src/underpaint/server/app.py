@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from underpaint.blocking import in_thread
 from underpaint.claim import claim_database, claim_folder
 from underpaint.database import open_database
 from underpaint.server.access import Access
@@ -50,7 +51,7 @@ def create_app(settings: Settings, *, studio_factory: StudioFactory = open_studi
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with claim_folder(settings.data_dir):
-            database = await asyncio.to_thread(open_database, settings.data_dir, settings.database_url)
+            database = await in_thread(open_database, settings.data_dir, settings.database_url)
             try:
                 async with (
                     claim_database(database, when_lost=_stop_this_process),

@@ -3,10 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
+from pydantic_core import from_json
+
+from underpaint.blocking import in_thread
 from underpaint.wire import TaskError, parse_request
 
-LARGE_BYTES = 512 * 2**10
+LARGE_BYTES = 2 * 2**20
 """Above this, JSON is read in a thread, so that the event loop stays free. Up to it, that takes less than a
 millisecond where most of it is a picture; changing threads takes as long."""
 MAX_JSON_VALUES = 200_000
@@ -32,7 +36,7 @@ class BodyReader:
         self._max_bytes = max_bytes
         self._held_bytes = 0
 
-    async def read(self, parts: AsyncIterator[bytes], declared_bytes: int | None) -> bytearray:
+    async def read(self, parts: AsyncIterator[bytes], declared_bytes: int | None) -> bytes | bytearray:
         """Collect one body.
 
         Args:
@@ -45,11 +49,14 @@ class BodyReader:
         if declared_bytes is not None and declared_bytes > self._max_bytes:
             raise too_large(self._max_bytes)
         loop = asyncio.get_running_loop()
-        body = bytearray()
+        # Most come in one part, which is kept as it is.
+        body: bytes | bytearray = b""
         began_s = loop.time()
         try:
             async with asyncio.timeout(BODY_PAUSE_S) as limit:
                 async for part in parts:
+                    if body and isinstance(body, bytes):
+                        body = bytearray(body)
                     body += part
                     self._held_bytes += len(part)
                     if len(body) > self._max_bytes:
@@ -84,7 +91,7 @@ async def read_tasks(message: bytes | bytearray) -> list[object]:
         TaskError: it is not JSON, or not an array of tasks.
     """
     if len(message) > LARGE_BYTES:
-        return await asyncio.to_thread(_tasks, message)
+        return await in_thread(_tasks, message)
     return _tasks(message)
 
 
@@ -97,11 +104,22 @@ def _tasks(message: bytes | bytearray) -> list[object]:
     if values > MAX_JSON_VALUES:
         raise TaskError("valueTooLarge", f"The request holds more than {MAX_JSON_VALUES} values.")
     try:
-        body = json.loads(message, parse_constant=_refuse_constant)
+        body = _json(message)
     except (ValueError, RecursionError) as failure:
         reason = "it is nested too deeply" if isinstance(failure, RecursionError) else str(failure)
         raise TaskError("invalidJson", f"The request is not valid JSON: {reason}.") from None
     return parse_request(body)
+
+
+def _json(message: bytes | bytearray) -> Any:
+    """What a message says. Raises `ValueError` and `RecursionError`."""
+    try:
+        # A picture of 256 x 256 is read in a third of the time that `json` takes for it.
+        return from_json(message, allow_inf_nan=False, cache_strings="none")
+    except ValueError:
+        # It refuses more: half of an emoji, which JavaScript leaves of a text that it cuts, must not cost all tasks of
+        # a request their answers. And `json` says better where it stumbles.
+        return json.loads(message, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,8 +1,8 @@
 """cancelTask: end a task before it is finished."""
 
-import asyncio
 from typing import Literal
 
+from underpaint.blocking import in_thread
 from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal
@@ -27,7 +27,7 @@ async def cancel_task(
         TaskError: the caller has no such task.
     """
     was_unfinished = await inference.cancel(caller.owner, task.task_uuid)
-    record = await asyncio.to_thread(journal.find, caller.owner, task.task_uuid)
+    record = await in_thread(journal.find, caller.owner, task.task_uuid)
     if record is None and not was_unfinished:
         raise TaskError(
             "taskNotFound",

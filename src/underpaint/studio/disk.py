@@ -1,12 +1,12 @@
 """How much of the disk pictures and checkpoints may fill, judged before there is any work for them."""
 
-import asyncio
 import errno
 import shutil
 import time
 
 from sqlalchemy.exc import DBAPIError
 
+from underpaint.blocking import in_thread
 from underpaint.engine.checkpoint_files import checkpoints_bytes
 from underpaint.settings import Settings
 from underpaint.studio.options import CHECKPOINTS
@@ -53,7 +53,7 @@ class DiskBudget:
                 )
         if time.monotonic() < self._ample_until_s and wanted_bytes <= self._ample_bytes:
             return
-        free_bytes = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+        free_bytes = (await in_thread(shutil.disk_usage, self._folder)).free
         if free_bytes - wanted_bytes < self._reserve_bytes:
             raise _full(f"the disk has {free_bytes} bytes left, of which {self._reserve_bytes} stay free")
         self._ample_bytes = free_bytes - self._reserve_bytes - AMPLE_BYTES
@@ -61,7 +61,7 @@ class DiskBudget:
 
     async def _used_bytes(self) -> int:
         # The engine writes checkpoints: they are counted where they are. There are few, of pictures in progress only.
-        checkpoints = await asyncio.to_thread(checkpoints_bytes, self._folder / CHECKPOINTS)
+        checkpoints = await in_thread(checkpoints_bytes, self._folder / CHECKPOINTS)
         return checkpoints + await self._pictures.used_bytes()
 
 

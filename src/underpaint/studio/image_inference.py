@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from underpaint.blocking import in_thread
 from underpaint.catalog import Catalog
 from underpaint.engine.preprocessor_process import PreprocessorProcess
 from underpaint.engine.process import EngineProcess
@@ -129,7 +130,7 @@ class ImageInference:
         with self._arriving(caller.owner, task.task_uuid, cancellation):
             if isinstance(task, ImageInferenceTask):
                 return await self._accept(task, raw, caller, cancellation, on_progress)
-            if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
+            if await in_thread(self._journal.has, caller.owner, task.task_uuid):
                 raise _conflict(task.task_uuid)
             async with self._input_images.kept(task, raw, caller.owner) as (kept, request):
                 if cancellation.requested:
@@ -168,7 +169,7 @@ class ImageInference:
             if cancellation.requested:
                 raise TaskError("taskCancelled", CANCELLED)
             record = self._record(task, raw, caller, seed=0)
-            if not await asyncio.to_thread(self._journal.accept, record):
+            if not await in_thread(self._journal.accept, record):
                 raise _conflict(task.task_uuid)
         except BaseException:
             place.leave()
@@ -205,7 +206,7 @@ class ImageInference:
     async def give_up(self, record: TaskRecord) -> None:
         """Write down that an accepted task is cancelled on which nothing works any more."""
         await self._outcomes.fail(record, TaskError("taskCancelled", CANCELLED))
-        await asyncio.to_thread(self._inputs.discard, record)
+        await in_thread(self._inputs.discard, record)
 
     async def _accept(
         self,
@@ -227,7 +228,7 @@ class ImageInference:
         except TaskError:
             # The journal refuses what it has already. A task that is sent again and does not get that far, as the queue
             # is full or its seed image is gone, is a conflict all the same.
-            if await asyncio.to_thread(self._journal.has, caller.owner, task.task_uuid):
+            if await in_thread(self._journal.has, caller.owner, task.task_uuid):
                 raise _conflict(task.task_uuid) from None
             raise
 
@@ -288,9 +289,9 @@ class ImageInference:
 
     async def resume(self) -> None:
         """Begin again with the tasks that a stopped or crashed server left unfinished."""
-        for record in await asyncio.to_thread(self._journal.unfinished):
+        for record in await in_thread(self._journal.unfinished):
             log.info("task %s goes on after a restart", record.task_uuid)
-            await asyncio.to_thread(self._journal.begin_again, record)
+            await in_thread(self._journal.begin_again, record)
             try:
                 if record.attempts >= MAX_ATTEMPTS:
                     raise TaskError(
@@ -319,12 +320,12 @@ class ImageInference:
                 )
             except TaskError as error:
                 await self._outcomes.fail(record, error)
-                await asyncio.to_thread(self._inputs.discard, record)
+                await in_thread(self._inputs.discard, record)
             except Exception as failure:
                 # Of one task: the others go on, and the server starts.
                 log.exception("task %s cannot go on", record.task_uuid)
                 await self._outcomes.fail(record, unforeseen(failure))
-                await asyncio.to_thread(self._inputs.discard, record)
+                await in_thread(self._inputs.discard, record)
         self._resumed = True
 
     async def sweep(self) -> None:

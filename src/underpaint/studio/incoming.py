@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from PIL import Image
 
+from underpaint.blocking import in_thread
 from underpaint.images import (
     SEED_FORMATS,
     DecodeLimits,
@@ -140,7 +141,7 @@ class IncomingPictures:
     async def in_thread(self, call: Callable[[], Made]) -> Made:
         """What a call that decodes pictures gives, made in a thread, when few enough are being decoded."""
         async with self._decodes:
-            return await asyncio.to_thread(call)
+            return await in_thread(call)
 
     def _bytes_of(self, source: PictureSource) -> bytes:
         """The file of a picture that was not fetched. Blocks."""

@@ -1,10 +1,10 @@
 """The picture of a task that answers with its UUID: kept like an upload, so that the task can be run again from it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from underpaint.blocking import in_thread
 from underpaint.images import IMAGE_UUID, encode_image
 from underpaint.studio.disk import DiskBudget
 from underpaint.studio.pictures import Pictures
@@ -33,7 +33,7 @@ class InputImages:
         if is_new:
             await self._disk.check(0)
             image = await self._pictures.incoming.read(task.input_image, parameter="inputImage", owner=owner)
-            data = await asyncio.to_thread(encode_image, image, format="PNG")
+            data = await in_thread(encode_image, image, format="PNG")
             await self._disk.check(len(data))
             reference = await self._pictures.keep(
                 data,

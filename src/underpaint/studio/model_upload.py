@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from underpaint.blocking import in_thread
 from underpaint.catalog import Catalog, ModelEntry, ModelFiles, ModelRefused
 from underpaint.catalog.describe import NewModel, describe
 from underpaint.catalog.download import DownloadFailed, local_files
@@ -80,7 +81,7 @@ class ModelUploads:
                 parameter="downloadURL",
                 type="string",
             )
-        if task.air in self._on_the_way or await asyncio.to_thread(self._is_taken, task.air):
+        if task.air in self._on_the_way or await in_thread(self._is_taken, task.air):
             raise TaskError(
                 "modelAlreadyExists", f"{task.air} is in the library or on its way there.", parameter="air"
             )
@@ -118,7 +119,7 @@ class ModelUploads:
                 await self._from_hub(task, source, say)
             case Path():
                 await say("downloaded", "The files are on this machine.")
-                await asyncio.to_thread(self._list, task, source, lambda entry: entry)
+                await in_thread(self._list, task, source, lambda entry: entry)
 
     async def _from_url(self, task: ModelUploadTask, url: str, say: Say) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +130,7 @@ class ModelUploads:
             await say("downloaded", f"{size} bytes were fetched.")
             os.replace(partial, path)
             try:
-                await asyncio.to_thread(self._list, task, path, lambda entry: entry)
+                await in_thread(self._list, task, path, lambda entry: entry)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
@@ -151,7 +152,7 @@ class ModelUploads:
         limit_s, limit_bytes = self._settings.model_upload_timeout_s, self._settings.max_model_bytes
         try:
             async with asyncio.timeout(limit_s):
-                path = await asyncio.to_thread(local_files, unseen, max_file_bytes=limit_bytes)
+                path = await in_thread(local_files, unseen, max_file_bytes=limit_bytes)
         except TimeoutError:
             raise TaskError(
                 "downloadFailed",
@@ -165,14 +166,14 @@ class ModelUploads:
         def listed(entry: ModelEntry) -> ModelEntry:
             return dataclasses.replace(entry, files=files, hub_id=repository.name)
 
-        await asyncio.to_thread(self._list, task, path, listed)
+        await in_thread(self._list, task, path, listed)
 
     async def _fetch(self, url: str, partial: Path) -> int:
         try:
             async with Fetcher(self._policy) as fetcher:
                 with partial.open("xb") as file:
                     size = await fetcher.download(url, file, room=self._require_room)
-                    await asyncio.to_thread(_flush_to_disk, file)
+                    await in_thread(_flush_to_disk, file)
         except FetchRefused as refusal:
             raise TaskError(
                 "invalidDownloadURL", str(refusal), parameter="downloadURL", type="string"

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from PIL import Image
 
+from underpaint.blocking import in_thread
 from underpaint.catalog import ModelEntry
 from underpaint.engine.messages import Failed, Finished, JobRequest
 from underpaint.engine.process import Outcome
@@ -99,7 +100,7 @@ class Outcomes:
         due = failure_deliveries(record, item)
         write = partial(self._journal.fail, record, item, status_code=error.status_code, due=due)
         await until_written(
-            partial(asyncio.to_thread, write),
+            partial(in_thread, write),
             what=f"the failure of task {record.task_uuid}",
             stopping=self.stopping,
             delayed=delayed,
@@ -107,7 +108,7 @@ class Outcomes:
 
     async def _when_possible(self, record: TaskRecord, write: Callable[[], Written]) -> Written:
         return await until_written(
-            partial(asyncio.to_thread, write),
+            partial(in_thread, write),
             what=f"a result of task {record.task_uuid}",
             stopping=self.stopping,
             again_after=is_passing,

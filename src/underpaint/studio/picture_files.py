@@ -13,6 +13,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select
 
+from underpaint.blocking import in_thread
 from underpaint.database import images, rows, unwritten_files
 from underpaint.images import ImageNotFound, ImageStore
 from underpaint.prepared import PreparedStatement, Statement
@@ -114,7 +115,7 @@ class PictureFiles:
     async def try_to_write(self) -> bool:
         """Write behind, in a thread; whether that could be done. If not, the log says why, and nothing is lost."""
         try:
-            await asyncio.to_thread(self.write_behind)
+            await in_thread(self.write_behind)
         except Exception:
             log.exception("pictures could not be written as files; that is tried again later")
             return False

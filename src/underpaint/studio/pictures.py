@@ -3,7 +3,6 @@
 Uploads and results are one name space of UUIDs, so the result of one task is the seed image of the next.
 """
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from underpaint.blocking import in_thread
 from underpaint.images import (
     EXTENSIONS,
     MEDIA_TYPES,
@@ -95,7 +95,7 @@ class Pictures:
     async def used_bytes(self) -> int:
         """Bytes of all files. Counted once, then kept up with: nobody else writes here."""
         if self._used_bytes is None:
-            counted = await asyncio.to_thread(self._records.total_bytes)
+            counted = await in_thread(self._records.total_bytes)
             if self._used_bytes is None:
                 self._used_bytes = counted
         return self._used_bytes
@@ -129,7 +129,7 @@ class Pictures:
             self._records.write(kept.records)
             return kept.image_uuid
 
-        return await asyncio.to_thread(put_and_record)
+        return await in_thread(put_and_record)
 
     def put(
         self,
@@ -188,7 +188,7 @@ class Pictures:
             TaskError: the link needs a signature and has none that is valid.
         """
         left_s = self.links.check(image_uuid, extension, expires=expires, signed=signed)
-        stored = await asyncio.to_thread(self._records.find, image_uuid)
+        stored = await in_thread(self._records.find, image_uuid)
         if stored is None or stored.extension != extension or stored.kind == "seed":
             return None
         try:
@@ -208,11 +208,11 @@ class Pictures:
         Raises:
             ImageNotFound: it has expired or was deleted.
         """
-        return await asyncio.to_thread(self.files.get, image_uuid, extension)
+        return await in_thread(self.files.get, image_uuid, extension)
 
     async def delete(self, image_uuid: str, *, owner: str) -> bool:
         """Remove an upload or a result of that owner; False where there is none."""
-        stored = await asyncio.to_thread(self._records.find, image_uuid)
+        stored = await in_thread(self._records.find, image_uuid)
         if stored is None or stored.kind == "seed" or stored.owner != owner:
             return False
         await self._remove(stored)
@@ -232,22 +232,22 @@ class Pictures:
 
     async def remove_expired(self) -> None:
         """Remove every picture whose time is over."""
-        for stored in await asyncio.to_thread(self._records.expired):
+        for stored in await in_thread(self._records.expired):
             await self._remove(stored)
 
     async def remove_orphans(self) -> None:
         """Remove files without a record, which a crash left behind."""
         async for names in self._store.old_files(ORPHAN_AGE_S):
-            known = await asyncio.to_thread(self._records.known, {name[:36] for name in names})
+            known = await in_thread(self._records.known, {name[:36] for name in names})
             for name in names:
                 if name[:36] not in known:
                     await self._store.remove_file(name)
 
     async def _remove(self, stored: PictureRecord) -> None:
         # The record first: a file without a record is only wasted space, a record without a file is an error.
-        await asyncio.to_thread(self._records.forget, stored.image_uuid)
+        await in_thread(self._records.forget, stored.image_uuid)
         self._count(-stored.size_bytes)
-        await asyncio.to_thread(self.files.delete, stored.image_uuid, stored.extension)
+        await in_thread(self.files.delete, stored.image_uuid, stored.extension)
 
     def _count(self, more_bytes: int) -> None:
         # Pictures are stored from several threads.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
+from underpaint.blocking import in_thread
 from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.image_inference import ImageInference
 from underpaint.studio.journal import Journal, TaskRecord
@@ -74,7 +75,7 @@ class Polling:
         return Reply(data=(details.item(),))
 
     async def _find(self, owner: str, task_uuid: str) -> TaskRecord:
-        record = await asyncio.to_thread(self._journal.find, owner, task_uuid)
+        record = await in_thread(self._journal.find, owner, task_uuid)
         if record is None:
             raise TaskError(
                 "taskNotFound",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from underpaint import wire
+from underpaint.blocking import in_thread
 from underpaint.catalog import Catalog, ModelEntry
 from underpaint.engine.messages import Addition, Control, Embedding, ImagePrompt, Mask, Picture, Refiner
 from underpaint.studio.additions import Additions
@@ -110,9 +111,9 @@ class Preparation:
         mask = None
         if task.mask_image is not None:
             drawn = await self._pictures.incoming.read(task.mask_image, parameter="maskImage", owner=owner)
-            mask = await asyncio.to_thread(fitted_mask, drawn, task)
+            mask = await in_thread(fitted_mask, drawn, task)
         elif task.outpaint is not None:
-            mask = await asyncio.to_thread(outpaint_mask, task, task.outpaint)
+            mask = await in_thread(outpaint_mask, task, task.outpaint)
         image_prompts, guide_files = await self._additions.image_prompts(adapters, owner)
         controls, map_files = await self._additions.controls(controllers, task, owner)
         location = await files_of(entry, self._downloads, parameter="model")

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from PIL import Image
 
+from underpaint.blocking import in_thread
 from underpaint.engine.messages import Picture, Progress
 from underpaint.images import encode_image
 from underpaint.studio.caller import Item
@@ -95,7 +96,7 @@ class Reporter:
             ):
                 continue
             self._shown[job.job_id] = progress.preview
-            previews[job.job_id] = await asyncio.to_thread(_data_uri, progress.preview)
+            previews[job.job_id] = await in_thread(_data_uri, progress.preview)
         return previews
 
 

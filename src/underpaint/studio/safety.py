@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from underpaint.blocking import in_thread
 from underpaint.catalog.download import DownloadFailed
 from underpaint.catalog.errors import ModelRefused
 from underpaint.catalog.safety_checkers import is_on_this_machine, safety_checker
@@ -71,9 +72,7 @@ class Safety:
     async def _found(self, name: str) -> SafetyCheck:
         async with self._looking:
             if self._check is None:
-                files = await asyncio.to_thread(
-                    safety_checker, name, unsafe_labels=self._settings.safety_labels
-                )
+                files = await in_thread(safety_checker, name, unsafe_labels=self._settings.safety_labels)
                 self._check = SafetyCheck(
                     location=files.folder,
                     unsafe_labels=files.unsafe_labels,

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from sqlalchemy import Engine
 
+from underpaint.blocking import in_thread
 from underpaint.catalog import Catalog, CatalogError
 from underpaint.engine.messages import ModelReference
 from underpaint.engine.preprocessor_process import PreprocessorProcess
@@ -183,7 +184,7 @@ class Studio:
         """Go on with what the last run of the server left unfinished."""
         # A power cut may have left files damaged that are whole in the database: nobody shall read those.
         await self._pictures.files.try_to_write()
-        await asyncio.to_thread(self._model_uploads.remove_partial)
+        await in_thread(self._model_uploads.remove_partial)
         await self._inference.safety.look_ahead()
         await self._inference.resume()
 
@@ -196,7 +197,7 @@ class Studio:
                 if time.monotonic() >= next_orphans_s:
                     await self._pictures.remove_orphans()
                     next_orphans_s = time.monotonic() + ORPHANS_INTERVAL_S
-                await asyncio.to_thread(self._journal.forget_expired)
+                await in_thread(self._journal.forget_expired)
                 await self._inference.sweep()
             except Exception:
                 log.exception("removing what has expired failed; trying again later")
@@ -211,7 +212,7 @@ class Studio:
             case CancelTask():
                 return await cancel_task(task, caller, inference=self._inference, journal=self._journal)
             case ModelSearchTask():
-                return await asyncio.to_thread(search_models, task, self._catalog)
+                return await in_thread(search_models, task, self._catalog)
             case ModelUploadTask():
                 self._refuse_while_draining()
                 return await self._model_uploads.upload(task, on_part)
@@ -270,9 +271,7 @@ class Studio:
                 "serviceUnavailable",
                 "the server is stopping; the task goes on after its restart, ask getResponse then",
             )
-        record = run.outcome or await asyncio.to_thread(
-            self._journal.find, run.record.owner, run.record.task_uuid
-        )
+        record = run.outcome or await in_thread(self._journal.find, run.record.owner, run.record.task_uuid)
         if record is None:
             raise TaskError("taskExpired", "the task's results have expired already")
         # The picture of the others got a UUID, by which the journal names it.
@@ -296,7 +295,7 @@ async def open_studio(settings: Settings, database: Engine) -> AsyncIterator[Stu
         timeout_s=settings.fetch_timeout_s,
     )
     options = engine_options(settings, preload=_preloaded(settings, catalog))
-    links = await asyncio.to_thread(links_by, settings)
+    links = await in_thread(links_by, settings)
     engine = EngineProcess(options, stall_s=settings.engine_stall_s)
     async with Fetcher(policy) as fetcher:
         pictures = Pictures(

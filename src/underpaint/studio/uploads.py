@@ -1,9 +1,8 @@
 """imageUpload and mediaStorage: pictures that later tasks refer to by UUID."""
 
-import asyncio
-
 from PIL import Image
 
+from underpaint.blocking import in_thread
 from underpaint.images import UPLOAD_FORMATS, encode_image
 from underpaint.studio.caller import Caller, Reply
 from underpaint.studio.disk import DiskBudget
@@ -53,7 +52,7 @@ class Uploads:
         image = await self._pictures.incoming.read(
             reference, parameter=parameter, owner=caller.owner, formats=UPLOAD_FORMATS
         )
-        data, size = await asyncio.to_thread(_encode, image)
+        data, size = await in_thread(_encode, image)
         await self._disk.check(len(data))
         image_uuid = await self._pictures.keep(
             data, extension="png", kind="upload", size=size, owner=caller.owner, ttl_s=self._upload_ttl_s

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from underpaint.blocking import in_thread
 from underpaint.images import Fetcher, FetchFailed, FetchRefused, ImageNotFound
 from underpaint.studio.deliveries import Delivery, Outbox, new_delivery
 from underpaint.studio.journal import ResultRecord, TaskRecord
@@ -149,7 +150,7 @@ class Webhooks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             # What the database is doing cannot be cancelled, and must be over before the database is closed.
-            await asyncio.to_thread(self._thread.shutdown)
+            await in_thread(self._thread.shutdown)
 
     async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
         return await self._loop.run_in_executor(self._thread, partial(call, *args))
@@ -197,7 +198,7 @@ class Webhooks:
             await self._give_up(delivery, "its picture is no longer kept")
             return
         try:
-            secrets = await asyncio.to_thread(read_secrets, self._secrets_path)
+            secrets = await in_thread(read_secrets, self._secrets_path)
         except (SecretsUnreadable, OSError) as failure:
             await self._postpone(delivery, str(failure))
             return
@@ -238,7 +239,7 @@ class Webhooks:
         payload = json.loads(json.dumps(delivery.payload))
         if data and delivery.extension is not None:
             [item] = payload["data"]
-            encoded = (await asyncio.to_thread(base64.b64encode, data)).decode("ascii")
+            encoded = (await in_thread(base64.b64encode, data)).decode("ascii")
             name = "guideImage" if "guideImageUUID" in item else "image"
             if "base64Data" in delivery.embed:
                 item[f"{name}Base64Data"] = encoded

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from underpaint.blocking import in_thread
 from underpaint.engine.checkpoint_files import (
     checkpoint_name,
     remove_checkpoints,
@@ -237,9 +238,7 @@ class Workbench:
     async def remove_stray_checkpoints(self) -> None:
         """Remove those of jobs that it does not know."""
         in_use = self._checkpoints_in_use()
-        await asyncio.to_thread(
-            remove_stray_checkpoints, self._checkpoints, except_names=in_use, age_s=STRAY_AGE_S
-        )
+        await in_thread(remove_stray_checkpoints, self._checkpoints, except_names=in_use, age_s=STRAY_AGE_S)
 
     async def _discard_soon(self) -> None:
         """Remove what tasks that are over would have been run again from, as long as there are any."""
@@ -251,7 +250,7 @@ class Workbench:
             checkpoints = {job.checkpoint for run in over for job in run.jobs if job.checkpoint}
             checkpoints -= self._checkpoints_in_use()
             try:
-                await asyncio.to_thread(self._discard, over, checkpoints)
+                await in_thread(self._discard, over, checkpoints)
             except Exception:
                 log.exception("what tasks had left could not be removed; it goes when it expires")
         self._discarding = None
@@ -280,7 +279,7 @@ class Workbench:
         if run.interrupted:
             # An orderly stop says nothing against the task.
             with contextlib.suppress(DBAPIError):
-                await asyncio.to_thread(self._journal.begun_in_vain, record)
+                await in_thread(self._journal.begun_in_vain, record)
         else:
             self._over.append(run)
             if self._discarding is None:
