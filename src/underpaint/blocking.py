@@ -59,7 +59,7 @@ class _Call(Generic[Result]):
         self.future: asyncio.Future[Result] = self._loop.create_future()
 
     def make(self) -> None:
-        """In the thread, whose own this object must not keep alive any longer."""
+        """In the thread. Of the call nothing is kept but what came of it."""
         call, self._call = self._call, None
         if self.future.cancelled():
             return

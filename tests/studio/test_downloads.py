@@ -1,24 +1,26 @@
 """Downloads of models, which may take hours, keep nobody waiting who does not need them."""
 
 import asyncio
-import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.studio.conftest import Workplace, error_of, item_of, transformation
+from tests.studio.test_model_upload import upload
+from underpaint.blocking import MOST_THREADS
 from underpaint.catalog import ModelEntry
 from underpaint.catalog.download import DownloadFailed
 from underpaint.catalog.embedded_entry import EMBEDDED
 from underpaint.catalog.entry import ModelFiles
 from underpaint.catalog.installed import InstalledModels
 from underpaint.embedded import checkpoint_dir
-from underpaint.studio import lookups
+from underpaint.studio import lookups, model_upload, safety
 from underpaint.studio.cancellation import Cancellation
 
-MORE_THAN_THE_POOL = min(32, (os.cpu_count() or 1) + 4) + 2
-"""Threads of `asyncio.to_thread`, and two."""
+MORE_THAN_THE_POOL = MOST_THREADS + 2
+"""Threads of `in_thread`, and two."""
 
 
 class Hub:
@@ -68,6 +70,53 @@ async def test_tasks_that_wait_for_downloads_keep_no_other_waiting(
     hub.answers.set()
     for task in waiting:
         item_of(await task)
+
+
+async def test_model_uploads_that_wait_for_the_hub_keep_no_task_waiting(
+    open_workplace: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace, answers = open_workplace(model_upload_hosts="huggingface.co"), threading.Event()
+
+    def local_files(entry: ModelEntry, **_: object) -> Path:
+        answers.wait(60)
+        raise DownloadFailed("the hub cannot be reached")
+
+    monkeypatch.setattr(model_upload, "local_files", local_files)
+    waiting = [
+        asyncio.create_task(workplace.perform(upload(f"someone/model-{number}", air=f"mine:{number}@1")))
+        for number in range(1, MORE_THAN_THE_POOL + 1)
+    ]
+    async with asyncio.timeout(30):
+        item_of(await workplace.perform(transformation()))
+    assert not any(task.done() for task in waiting)
+    answers.set()
+    for task in waiting:
+        assert error_of(await task)["code"] == "downloadFailed"
+
+
+async def test_a_safety_checker_is_downloaded_once_and_keeps_no_other_task_waiting(
+    open_workplace: Callable[..., Workplace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace, answers = open_workplace(safety_model="someone/checker"), threading.Event()
+    asked: list[str] = []
+
+    def safety_checker(name: str, **_: object) -> Path:
+        asked.append(name)
+        answers.wait(60)
+        raise DownloadFailed("the hub cannot be reached")
+
+    monkeypatch.setattr(safety, "safety_checker", safety_checker)
+    waiting = [
+        asyncio.create_task(workplace.perform(transformation(checkNSFW=True)))
+        for _ in range(MORE_THAN_THE_POOL)
+    ]
+    async with asyncio.timeout(30):
+        item_of(await workplace.perform(transformation()))
+    assert not any(task.done() for task in waiting)
+    answers.set()
+    for task in waiting:
+        assert error_of(await task)["code"] == "modelNotReady"
+    assert asked == ["someone/checker"]
 
 
 async def test_a_model_is_downloaded_once_however_many_wait_and_whoever_leaves(

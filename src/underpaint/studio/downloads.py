@@ -1,7 +1,7 @@
 """What may wait for a network for hours: downloads of models, and whatever looks first whether one is needed.
 
-They have threads of their own. Those of `in_thread` are few, and everything else of the server needs them: as
-many tasks that wait for a download would keep all others waiting.
+They have threads of their own. Those of `in_thread` are few, and everything else of the server needs them: as many
+tasks that wait for a download would keep all others waiting.
 """
 
 import asyncio

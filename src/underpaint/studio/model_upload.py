@@ -8,6 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -19,6 +20,7 @@ from underpaint.images import Fetcher, FetchFailed, FetchPolicy, FetchRefused
 from underpaint.settings import Settings
 from underpaint.studio.caller import Item, OnPart, Reply
 from underpaint.studio.disk import is_full
+from underpaint.studio.downloads import Downloads
 from underpaint.studio.model_sources import Repository, source_of
 from underpaint.wire import ModelUploadStatus, ModelUploadTask, TaskError
 
@@ -48,6 +50,7 @@ class ModelUploads:
             max_bytes=settings.max_model_bytes,
             timeout_s=settings.model_upload_timeout_s,
         )
+        self._downloads = Downloads()
         self._on_the_way: set[str] = set()
 
     def remove_partial(self) -> None:
@@ -124,18 +127,18 @@ class ModelUploads:
     async def _from_url(self, task: ModelUploadTask, url: str, say: Say) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{uuid.uuid4()}.safetensors"
-        partial = path.with_suffix(PARTIAL_SUFFIX)
+        partly = path.with_suffix(PARTIAL_SUFFIX)
         try:
-            size = await self._fetch(url, partial)
+            size = await self._fetch(url, partly)
             await say("downloaded", f"{size} bytes were fetched.")
-            os.replace(partial, path)
+            os.replace(partly, path)
             try:
                 await in_thread(self._list, task, path, lambda entry: entry)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
         finally:
-            partial.unlink(missing_ok=True)
+            partly.unlink(missing_ok=True)
         log.info("model %s: %d bytes are in the library", task.air, size)
 
     async def _from_hub(self, task: ModelUploadTask, repository: Repository, say: Say) -> None:
@@ -152,7 +155,8 @@ class ModelUploads:
         limit_s, limit_bytes = self._settings.model_upload_timeout_s, self._settings.max_model_bytes
         try:
             async with asyncio.timeout(limit_s):
-                path = await in_thread(local_files, unseen, max_file_bytes=limit_bytes)
+                look_up = partial(local_files, unseen, max_file_bytes=limit_bytes)
+                path = await self._downloads.get((files, task.category), look_up)
         except TimeoutError:
             raise TaskError(
                 "downloadFailed",
@@ -168,10 +172,10 @@ class ModelUploads:
 
         await in_thread(self._list, task, path, listed)
 
-    async def _fetch(self, url: str, partial: Path) -> int:
+    async def _fetch(self, url: str, partly: Path) -> int:
         try:
             async with Fetcher(self._policy) as fetcher:
-                with partial.open("xb") as file:
+                with partly.open("xb") as file:
                     size = await fetcher.download(url, file, room=self._require_room)
                     await in_thread(_flush_to_disk, file)
         except FetchRefused as refusal:

@@ -1,16 +1,16 @@
 """checkNSFW and `safety`: whether a task's pictures are to be looked at, and by what."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from underpaint.blocking import in_thread
 from underpaint.catalog.download import DownloadFailed
 from underpaint.catalog.errors import ModelRefused
 from underpaint.catalog.safety_checkers import is_on_this_machine, safety_checker
 from underpaint.engine.messages import SafetyCheck
 from underpaint.settings import Settings
+from underpaint.studio.downloads import Downloads
 from underpaint.wire import ImageInferenceTask, TaskError
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Safety:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._check: SafetyCheck | None = None
-        self._looking = asyncio.Lock()
+        self._downloads = Downloads()
 
     async def look_ahead(self) -> None:
         """Say at the start what is wrong with a checker that is on this machine. Others are not downloaded for that."""
@@ -70,15 +70,15 @@ class Safety:
             ) from None
 
     async def _found(self, name: str) -> SafetyCheck:
-        async with self._looking:
-            if self._check is None:
-                files = await in_thread(safety_checker, name, unsafe_labels=self._settings.safety_labels)
-                self._check = SafetyCheck(
-                    location=files.folder,
-                    unsafe_labels=files.unsafe_labels,
-                    threshold=self._settings.safety_threshold,
-                )
-            return self._check
+        if self._check is None:
+            look_up = partial(safety_checker, name, unsafe_labels=self._settings.safety_labels)
+            files = await self._downloads.get(name, look_up)
+            self._check = SafetyCheck(
+                location=files.folder,
+                unsafe_labels=files.unsafe_labels,
+                threshold=self._settings.safety_threshold,
+            )
+        return self._check
 
 
 def _asked_by(request: Mapping[str, Any]) -> str:
