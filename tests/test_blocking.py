@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from functools import partial
 
 import pytest
@@ -40,6 +42,27 @@ async def test_a_call_gives_what_it_gives_and_raises_what_it_raises() -> None:
     assert await in_own_thread(partial(divmod, 7, 2), name="own") == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await in_own_thread(partial(divmod, 7, 0), name="own")
+
+
+async def test_what_a_failed_call_had_in_its_hands_is_let_go_with_its_failure() -> None:
+    held = list[weakref.ref[Gate]]()
+
+    def fail() -> None:
+        picture = Gate()
+        held.append(weakref.ref(picture))
+        raise OSError("the picture cannot be read")
+
+    gc.disable()
+    try:
+        for wait_for in (in_thread(fail), in_own_thread(fail, name="own")):
+            with pytest.raises(OSError, match="cannot be read"):
+                await wait_for
+            del wait_for
+            async with asyncio.timeout(10):
+                while held[-1]() is not None:  # noqa: ASYNC110 -- a thread is about to let go, and tells nobody
+                    await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 async def test_calls_see_the_context_of_whoever_makes_them() -> None:

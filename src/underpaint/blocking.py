@@ -29,9 +29,7 @@ async def in_thread(call: Callable[Params, Result], *args: Params.args, **kwargs
 
     Whoever is cancelled waits no longer, and the call is not made if it has not begun.
     """
-    waiting = _Call(partial(call, *args, **kwargs))
-    _POOL.make(waiting)
-    return await waiting.future
+    return await _POOL.make(_Call(partial(call, *args, **kwargs)))
 
 
 def in_own_thread(call: Callable[[], Result], *, name: str) -> asyncio.Future[Result]:
@@ -39,12 +37,7 @@ def in_own_thread(call: Callable[[], Result], *, name: str) -> asyncio.Future[Re
     waiting = _Call(call)
     # A failure that nobody waits for any more is no news.
     waiting.future.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    def run() -> None:
-        waiting.make()
-        waiting.tell()
-
-    threading.Thread(target=run, name=name, daemon=True).start()
+    threading.Thread(target=waiting.make_and_tell, name=name, daemon=True).start()
     return waiting.future
 
 
@@ -74,15 +67,22 @@ class _Call(Generic[Result]):
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._settle)
 
+    def make_and_tell(self) -> None:
+        """In a thread of its own."""
+        self.make()
+        self.tell()
+
     def _settle(self) -> None:
-        if self.future.cancelled():
+        future, failure = self.future, self._failure
+        # A failure's frames lead here. If this led back to it, whoever catches it could not let go of it, and of all
+        # that the call had in its hands.
+        del self.future, self._failure
+        if future.cancelled():
             return
-        if self._failure is not None:
-            self.future.set_exception(self._failure)
-            # It refers to what refers to it.
-            self._failure = None
+        if failure is not None:
+            future.set_exception(failure)
         else:
-            self.future.set_result(self._result)  # type: ignore[arg-type]
+            future.set_result(self._result)  # type: ignore[arg-type]
 
 
 class _Pool:
@@ -95,18 +95,18 @@ class _Pool:
         self._waiting: deque[_Call[Any]] = deque()
         self._lock = threading.Lock()
 
-    def make(self, call: _Call[Any]) -> None:
+    def make(self, call: _Call[Result]) -> asyncio.Future[Result]:
         """Have a thread make it."""
         with self._lock:
             if self._idle:
-                thread = self._idle.pop()
+                self._idle.pop().make(call)
             elif len(self._threads) < self._most:
                 thread = _Thread(f"blocking {len(self._threads)}", self.next_of)
                 self._threads.append(thread)
+                thread.make(call)
             else:
                 self._waiting.append(call)
-                return
-        thread.make(call)
+        return call.future
 
     def next_of(self, thread: "_Thread") -> _Call[Any] | None:
         """What a thread does next; None where it is idle from now on."""
