@@ -90,6 +90,24 @@ async def test_what_is_wrong_with_a_guide_is_said_at_it(playground: Playground) 
     await expect(weight).to_be_hidden()
 
 
+async def test_what_is_typed_while_a_picture_comes_is_not_torn_apart(playground: Playground) -> None:
+    page = playground.page
+    await playground.quick()
+    await page.get_by_text("Guide images").click()
+    await page.locator("#add-guide").click()
+    weight = page.locator("#guide-0-weight-number")
+    await weight.select_text()
+    await playground.drop(EXAMPLE_PHOTO.read_bytes(), "photo.jpg", "image/jpeg", on=".guide-zone")
+    await expect(page.locator(".guide-picture")).to_have_count(1)
+    await page.keyboard.type("0.85")
+    await expect(weight).to_have_value("0.85")
+    await page.locator(".guide-picture").click()
+    await expect(page.locator(".guide-picture")).to_have_count(0)
+    await expect(weight).to_have_value("0.85")
+    await page.locator("#add-guide").click()
+    await expect(page.locator("#guide-1-weight-number")).to_have_value("0.6")
+
+
 async def test_a_controlnet_follows_a_map_of_the_photo(playground: Playground) -> None:
     page = playground.page
     await playground.quick()

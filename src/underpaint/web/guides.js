@@ -46,6 +46,7 @@ export class Guides {
   #list = find("guide-list");
   #input = find("guide-file");
   #waiting = null; // the guide for which a file is being chosen
+  #guideOf = new WeakMap(); // by the element that somebody types a number into
 
   /**
    * `pick(words, picked)` lets somebody choose one of the pictures that were made before; `showError({ message, parameters })`
@@ -180,7 +181,7 @@ export class Guides {
   }
 
   #draw() {
-    const focused = document.activeElement?.id;
+    const focused = document.activeElement;
     const places = {};
     this.#list.replaceChildren(
       ...this.#guides.map((guide, index) => {
@@ -191,7 +192,11 @@ export class Guides {
       }),
     );
     find("guides-count").textContent = this.#guides.length ? String(this.#guides.length) : "";
-    if (focused?.startsWith("guide-")) find(focused)?.focus();
+    const anew = focused?.id.startsWith("guide-") ? find(focused.id) : null;
+    // What somebody types into stays the same element: a new one would not know what is selected in it.
+    const typed = anew && this.#guideOf.has(focused) && this.#guideOf.get(focused) === this.#guideOf.get(anew);
+    if (typed) anew.closest(".guide-field").replaceWith(focused.closest(".guide-field"));
+    (typed ? focused : anew)?.focus();
   }
 
   #card(guide, index) {
@@ -309,6 +314,7 @@ export class Guides {
     }
     const [min, max, step] = range;
     const number = el("input", { type: "number", class: "number", id: `${id}-number`, min, max, step, value: guide.values[name], ariaLabel: `${label}, as a number` });
+    this.#guideOf.set(number, guide);
     const slider = el("input", { type: "range", id, min, max, step, value: guide.values[name], "aria-describedby": hinted.id });
     const fill = () => slider.style.setProperty("--fill", `${(100 * (slider.value - min)) / (max - min)}%`);
     slider.addEventListener("input", () => {
