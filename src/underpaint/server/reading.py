@@ -11,8 +11,8 @@ from underpaint.blocking import in_thread
 from underpaint.wire import TaskError, parse_request
 
 LARGE_BYTES = 2 * 2**20
-"""Above this, JSON is read in a thread, so that the event loop stays free. Up to it, that takes less than a
-millisecond where most of it is a picture; changing threads takes as long."""
+"""Above this, JSON is read in a thread, so that the event loop stays free. Up to it, that takes some 0.3
+ms where most of it is a picture, as changing threads does."""
 MAX_JSON_VALUES = 200_000
 """The bytes of a picture are one value, and no honest request has many. Reading costs time and memory by the
 value: 60 MB of `[],[],[],...` take gigabytes and seconds, in C code that lets no other thread run."""
