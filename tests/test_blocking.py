@@ -6,7 +6,6 @@ import gc
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from functools import partial
 
@@ -131,7 +130,7 @@ def test_a_loop_that_has_ended_is_told_nothing() -> None:
 
 def test_a_process_ends_when_what_is_under_way_has_ended() -> None:
     program = """
-import asyncio, pathlib, sys, time
+import asyncio, time
 from underpaint.blocking import in_own_thread, in_thread
 
 def slowly():
@@ -146,7 +145,5 @@ async def main():
 asyncio.run(main())
 print("over", flush=True)
 """
-    began_s = time.monotonic()
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, ["over", "done"], "")
-    assert time.monotonic() - began_s < 50

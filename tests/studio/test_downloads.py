@@ -17,6 +17,7 @@ from underpaint.catalog.entry import ModelFiles
 from underpaint.catalog.installed import InstalledModels
 from underpaint.embedded import checkpoint_dir
 from underpaint.studio import lookups, model_upload, safety
+from underpaint.studio.caller import Reply
 from underpaint.studio.cancellation import Cancellation
 
 MORE_THAN_THE_POOL = MOST_THREADS + 2
@@ -58,15 +59,19 @@ def listed(workplace: Workplace, count: int) -> list[str]:
     return airs
 
 
+async def another_task_does_not_wait(workplace: Workplace, waiting: list[asyncio.Task[Reply]]) -> None:
+    async with asyncio.timeout(30):
+        item_of(await workplace.perform(transformation()))
+    assert not any(task.done() for task in waiting)
+
+
 async def test_tasks_that_wait_for_downloads_keep_no_other_waiting(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = Hub(monkeypatch)
     airs = listed(workplace, MORE_THAN_THE_POOL)
     waiting = [asyncio.create_task(workplace.perform(transformation(model=air))) for air in airs]
-    async with asyncio.timeout(30):
-        item_of(await workplace.perform(transformation()))
-    assert not any(task.done() for task in waiting)
+    await another_task_does_not_wait(workplace, waiting)
     hub.answers.set()
     for task in waiting:
         item_of(await task)
@@ -86,9 +91,7 @@ async def test_model_uploads_that_wait_for_the_hub_keep_no_task_waiting(
         asyncio.create_task(workplace.perform(upload(f"someone/model-{number}", air=f"mine:{number}@1")))
         for number in range(1, MORE_THAN_THE_POOL + 1)
     ]
-    async with asyncio.timeout(30):
-        item_of(await workplace.perform(transformation()))
-    assert not any(task.done() for task in waiting)
+    await another_task_does_not_wait(workplace, waiting)
     answers.set()
     for task in waiting:
         assert error_of(await task)["code"] == "downloadFailed"
@@ -110,9 +113,7 @@ async def test_a_safety_checker_is_downloaded_once_and_keeps_no_other_task_waiti
         asyncio.create_task(workplace.perform(transformation(checkNSFW=True)))
         for _ in range(MORE_THAN_THE_POOL)
     ]
-    async with asyncio.timeout(30):
-        item_of(await workplace.perform(transformation()))
-    assert not any(task.done() for task in waiting)
+    await another_task_does_not_wait(workplace, waiting)
     answers.set()
     for task in waiting:
         assert error_of(await task)["code"] == "modelNotReady"

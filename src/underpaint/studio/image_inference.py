@@ -255,7 +255,7 @@ class ImageInference:
             return ready, self._inputs.write_down(record, ready)
 
         # In one thread: each change of threads takes as long as writing it down.
-        ready, accepted = await self._pictures.incoming.in_thread(read_and_write_down)
+        ready, accepted = await self._pictures.incoming.in_decoding_thread(read_and_write_down)
         if accepted is None:
             raise _conflict(task.task_uuid)
         return self.work.begin(
@@ -308,7 +308,7 @@ class ImageInference:
                 assert isinstance(task, ImageInferenceTask), "only tasks that make pictures are written down"
                 safety_check = await self.safety.wanted(task, record.request)
                 prepared = await self._preparation.prepare(task, record.owner)
-                prepared = await self._pictures.incoming.in_thread(
+                prepared = await self._pictures.incoming.in_decoding_thread(
                     partial(self._preparation.with_seed, prepared)
                 )
                 # It was accepted: the bounds of what may be are not for it.

@@ -104,7 +104,7 @@ class IncomingPictures:
             image, data = self.read_blocking(source)
             return make(image), data
 
-        return await self.in_thread(read_and_make)
+        return await self.in_decoding_thread(read_and_make)
 
     async def locate(
         self,
@@ -131,14 +131,14 @@ class IncomingPictures:
         )
 
     def read_blocking(self, source: PictureSource) -> tuple[Image.Image, bytes]:
-        """The other half, for `in_thread`: the picture, and its file as it came. Raises `TaskError`."""
+        """The other half, for `in_decoding_thread`: the picture, and its file as it came. Raises `TaskError`."""
         try:
             data = self._bytes_of(source) if source.fetched is None else source.fetched
             return decode_image(data, limits=self._limits, formats=source.formats), data
         except (InvalidImageReference, ImageRejected) as refusal:
             raise _unacceptable(source.parameter, refusal) from None
 
-    async def in_thread(self, call: Callable[[], Made]) -> Made:
+    async def in_decoding_thread(self, call: Callable[[], Made]) -> Made:
         """What a call that decodes pictures gives, made in a thread, when few enough are being decoded."""
         async with self._decodes:
             return await in_thread(call)

@@ -156,7 +156,7 @@ class ModelUploads:
         try:
             async with asyncio.timeout(limit_s):
                 look_up = partial(local_files, unseen, max_file_bytes=limit_bytes)
-                path = await self._downloads.get((files, task.category), look_up)
+                path = await self._downloads.get(unseen, look_up)
         except TimeoutError:
             raise TaskError(
                 "downloadFailed",

@@ -85,7 +85,7 @@ class Preparation:
 
     def with_seed(self, prepared: Prepared) -> Prepared:
         """What `prepare` gave, with its seed image: it is read apart, so that the thread that reads it can go on with
-        what comes next. For `IncomingPictures.in_thread`. Raises `TaskError`.
+        what comes next. For `IncomingPictures.in_decoding_thread`. Raises `TaskError`.
         """
         if prepared.seed is None:
             return prepared
